@@ -1,0 +1,190 @@
+"""What one application has: its database, its model, its loaders, its configuration.
+
+Configuration is read at the moment of use.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from flask import Config, Flask, current_app
+from sqlalchemy.orm import Session
+
+from .models import AccessTokenMixin
+from .secret import prefixes
+
+logger = logging.getLogger("flask_access_tokens")
+
+FOREVER = -1
+"""What stands for "no bound" in the configuration, and for "never expires" as a lifetime."""
+
+MAX_INTERVAL = 366 * 24 * 60 * 60
+
+SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+"""A scope-token (RFC 6749 §3.3)."""
+
+
+@dataclass
+class Loaders:
+    """The host's functions: who is signed in, who owns a token, what they may grant."""
+
+    identity: Callable[[], Any] | None = None
+    owner: Callable[[str], Any] | None = None
+    scopes: Callable[[str], Iterable[str]] | None = None
+
+
+@dataclass
+class State:
+    """One application's share of the extension, kept in ``app.extensions["access_tokens"]``."""
+
+    app: Flask
+    db: Any
+    model: type[AccessTokenMixin]
+    loaders: Loaders
+    lookups: dict[Any, Any] = field(default_factory=dict)
+    failed_stamps: int = 0
+    stamps_resume_at: float = 0.0
+    stamps_logged_at: float = float("-inf")
+    bind_arguments: dict[str, Any] | None = None
+    asked_session: tuple[Any, dict[str, Any], Session] | None = None
+
+    @property
+    def config(self) -> Config:
+        return self.app.config
+
+    def session(self) -> Session:
+        """The host's session of this context; Flask-SQLAlchemy keeps it in a scope, Flask-SQLAlchemy-Lite does not."""
+        session = self.db.session
+        found: Session = session() if callable(session) else session
+        return found
+
+    def enabled(self, owner_id: str | None) -> bool:
+        """Whether the feature flag is on for this owner; None asks for a stranger."""
+        flag = self.config["ACCESS_TOKENS_ENABLED"]
+        if callable(flag):
+            try:
+                flag = self.app.ensure_sync(flag)(owner_id)
+            except Exception:
+                logger.exception("ACCESS_TOKENS_ENABLED raised an error, which counts as off")
+                return False
+        return flag is True
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether the flag is plainly off, for everybody."""
+        flag = self.config["ACCESS_TOKENS_ENABLED"]
+        return flag is not True and not callable(flag)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        configured = self.config["ACCESS_TOKENS_PREFIX"]
+        return _prefixes(configured if isinstance(configured, str) else tuple(configured))
+
+    @property
+    def peppers(self) -> tuple[str | bytes, ...]:
+        return _peppers(self.config)
+
+    @property
+    def scopes(self) -> Mapping[str, str]:
+        """The declared scopes, each with its sentence for people."""
+        scopes: Mapping[str, str] = self.config["ACCESS_TOKENS_SCOPES"]
+        return scopes
+
+    def grantable(self, owner_id: str) -> list[str]:
+        """The declared scopes that this owner may grant, in the order they were declared."""
+        if not self.scopes or self.loaders.scopes is None:
+            return list(self.scopes)
+        allowed = self.app.ensure_sync(self.loaders.scopes)(owner_id)
+        if isinstance(allowed, str):
+            raise TypeError("The scopes loader returned one text. Return a list of scope names.")
+        mine = set(allowed)
+        return [scope for scope in self.scopes if scope in mine]
+
+    @property
+    def vouches(self) -> bool:
+        """Whether an owner is looked up on each use of a token."""
+        return self.loaders.owner is not None or self._user_loader() is not None
+
+    def load_owner(self, owner_id: str) -> Any:
+        """The owner of a token, or None where there is none or they may not act; raises where nobody can tell."""
+        if self.loaders.owner is not None:
+            owner = self.app.ensure_sync(self.loaders.owner)(owner_id)
+            return None if owner is False else owner
+        load_user = self._user_loader()
+        if load_user is None:
+            raise RuntimeError(
+                "No owner loader is set. Decorate a function with @access_tokens.owner_loader: it takes an owner id"
+                " and returns the owner, or None to refuse the token."
+            )
+        user = self.app.ensure_sync(load_user)(owner_id)
+        return user if user is not None and user.is_active else None
+
+    def _user_loader(self) -> Callable[[str], Any] | None:
+        manager = self.login_manager
+        return None if manager is None else manager._user_callback
+
+    @property
+    def login_manager(self) -> Any:
+        """The host's Flask-Login, or None; it keeps itself on the application under this name."""
+        return getattr(self.app, "login_manager", None)
+
+
+def current_state() -> State:
+    """The state of the current application; an error says how to set it up."""
+    try:
+        state: State = current_app.extensions["access_tokens"]
+    except KeyError:
+        raise RuntimeError(
+            "This application has no access tokens. Call AccessTokens(app, db), or access_tokens.init_app(app)."
+        ) from None
+    return state
+
+
+@lru_cache(maxsize=64)
+def _prefixes(configured: str | tuple[str, ...]) -> tuple[str, ...]:
+    return prefixes(configured)
+
+
+def _peppers(config: Config) -> tuple[str | bytes, ...]:
+    """The peppers, newest first; an empty one, as from a variable that is not set, is none."""
+    peppers = config["ACCESS_TOKENS_PEPPERS"] or ()
+    return (peppers,) if isinstance(peppers, (str, bytes)) else tuple(peppers)
+
+
+def check_config(config: Config) -> None:
+    """Refuse a configuration that cannot work, while the application starts."""
+    prefixes(config["ACCESS_TOKENS_PREFIX"])
+    for key in (
+        "ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS",
+        "ACCESS_TOKENS_MAX_LIFETIME_DAYS",
+        "ACCESS_TOKENS_MAX_PER_OWNER",
+    ):
+        value = config[key]
+        if type(value) is not int or (value < 1 and value != FOREVER):
+            raise ValueError(f"{key} is {value!r}. Set a whole number from 1, or -1 for no bound.")
+    interval = config["ACCESS_TOKENS_LAST_USED_INTERVAL"]
+    if isinstance(interval, bool) or not isinstance(interval, (int, float)) or not 0 <= interval <= MAX_INTERVAL:
+        raise ValueError(
+            f"ACCESS_TOKENS_LAST_USED_INTERVAL is {interval!r}. Set a number of seconds from 0 to {MAX_INTERVAL}."
+        )
+    if not isinstance(config["ACCESS_TOKENS_SELF_SERVICE"], bool):
+        raise ValueError(f"ACCESS_TOKENS_SELF_SERVICE is {config['ACCESS_TOKENS_SELF_SERVICE']!r}. Set True or False.")
+    scopes = config["ACCESS_TOKENS_SCOPES"]
+    if not isinstance(scopes, Mapping):
+        raise ValueError("ACCESS_TOKENS_SCOPES must be a dict: scope name to a sentence for people.")
+    for scope in scopes:
+        if not isinstance(scope, str) or not SCOPE.fullmatch(scope):
+            raise ValueError(
+                f'Scope {scope!r} cannot be used: take printable ASCII without blank, " and \\ (RFC 6749 §3.3).'
+            )
+    realm = config["ACCESS_TOKENS_REALM"]
+    if not isinstance(realm, str) or not re.fullmatch(r"[\x20\x21\x23-\x5B\x5D-\x7E]*", realm):
+        raise ValueError(f'ACCESS_TOKENS_REALM is {realm!r}. Set printable ASCII without " and \\ (RFC 9110 §11.5).')
+    if config["ACCESS_TOKENS_HTMX"] not in ("auto", "bundled", "host"):
+        raise ValueError('ACCESS_TOKENS_HTMX must be "auto", "bundled" or "host".')
+    for pepper in _peppers(config):
+        if not isinstance(pepper, (str, bytes)) or not pepper:
+            raise ValueError("ACCESS_TOKENS_PEPPERS must be a list of texts that are not empty, newest first.")

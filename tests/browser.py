@@ -1,0 +1,56 @@
+"""A real Chromium for the tests that need one.
+
+Taken from ``CHROMIUM``, else from ``PATH``, else playwright's own. Without one those tests skip, and fail where
+``CI=true``. As a program, tells by its exit code whether one starts.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Playwright, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the Chromium of this machine; playwright's error says why there is none."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    return playwright.chromium.launch(
+        executable_path=found or Path(playwright.chromium.executable_path), args=list(ARGUMENTS)
+    )
+
+
+# A module each: while playwright runs, its event loop counts as running, and async views cannot be called.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once a module."""
+    with sync_playwright() as playwright:
+        try:
+            chromium = launch(playwright)
+        except Error as error:
+            reason = f"No Chromium starts here: {error.message.splitlines()[0]}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        yield chromium
+        chromium.close()
+
+
+if __name__ == "__main__":
+    with sync_playwright() as running:
+        try:
+            launch(running).close()
+        except Error as error:
+            sys.exit(error.message.splitlines()[0])

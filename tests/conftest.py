@@ -1,0 +1,162 @@
+"""Fixtures: a database of each kind, and a host application on it.
+
+PostgreSQL and MariaDB are taken from ``ACCESS_TOKENS_TEST_POSTGRESQL`` and ``ACCESS_TOKENS_TEST_MARIADB``, SQLAlchemy
+URLs of a server on which databases may be made. Without them those cases skip, and fail where ``CI=true``.
+"""
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from browser import browser as browser
+from canary import Canary
+from flask.testing import FlaskClient
+from host import Host
+from hypothesis import settings
+from npm import npm as npm
+from sites import make_site as make_site
+
+from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used
+
+settings.register_profile("tests", deadline=None, database=None)  # a busy machine is no failure
+settings.load_profile("tests")
+
+SERVERS = {
+    "postgresql": "ACCESS_TOKENS_TEST_POSTGRESQL",
+    "mariadb": "ACCESS_TOKENS_TEST_MARIADB",
+}
+
+
+def _server(kind: str) -> str:
+    address = os.environ.get(SERVERS[kind])
+    if address:
+        return address
+    reason = f"{SERVERS[kind]} is not set"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def server_database() -> Iterator[Callable[[str], str]]:
+    """The address of a new database of a kind, one a session, dropped at its end."""
+    made: dict[str, tuple[sa.URL, str]] = {}
+
+    def database(kind: str) -> str:
+        if kind not in made:
+            server = sa.make_url(_server(kind))
+            name = f"access_tokens_{uuid.uuid4().hex[:12]}"
+            _run(server, f"CREATE DATABASE {name}")
+            made[kind] = (server, name)
+        server, name = made[kind]
+        return server.set(database=name).render_as_string(hide_password=False)
+
+    yield database
+    for kind, (server, name) in made.items():
+        _run(server, f"DROP DATABASE {name}{' WITH (FORCE)' if kind == 'postgresql' else ''}")
+
+
+def _run(server: sa.URL, statement: str) -> None:
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, server_database: Callable[[str], str]) -> str:
+    """The address of an empty database: a test that takes it runs on all three."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'host.sqlite3'}"
+    return server_database(request.param)
+
+
+@pytest.fixture(autouse=True)
+def canary() -> Iterator[Canary]:
+    """Look for every secret of the test in its logs, the headers of its answers and the arguments of its signals."""
+    canary = Canary()
+    make, answer = secret.make, FlaskClient.open
+
+    def remembered(prefix: str) -> Any:
+        made = make(prefix)
+        canary.remember(made)
+        return made
+
+    def searched(client: FlaskClient, *args: Any, **kwargs: Any) -> Any:
+        response = answer(client, *args, **kwargs)
+        canary.search(
+            "a header", "\n".join(f"{name}: {value}" for name, value in response.headers if name != "Set-Cookie")
+        )
+        canary.search_cookies("a cookie", response.headers.getlist("Set-Cookie"))
+        return response
+
+    class Log(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            canary.search(f"the log of {record.name}", self.format(record))
+
+    def listen(sender: Any, **sent: Any) -> None:
+        canary.search("a signal", repr(sent))
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(secret, "make", remembered)
+    patch.setattr(FlaskClient, "open", searched)
+    log = Log(logging.DEBUG)
+    logging.getLogger().addHandler(log)
+    signals = (token_generated, token_used, token_deleted, token_rejected)
+    for signal in signals:
+        signal.connect(listen)
+    yield canary
+    for signal in signals:
+        signal.disconnect(listen)
+    logging.getLogger().removeHandler(log)
+    patch.undo()
+    assert canary.found == []
+
+
+@pytest.fixture
+def make_host(canary: Canary) -> Iterator[Callable[..., Host]]:
+    """Make hosts with tables, and take them down when the test ends; no secret may stand in their databases."""
+    hosts: list[Host] = []
+
+    def make(url: str = "sqlite://", **config: Any) -> Host:
+        host = Host(url, **config)
+        hosts.append(host)
+        with host.app.app_context():
+            host.db.create_all()
+        return host
+
+    yield make
+    for host in hosts:
+        with host.app.app_context():
+            host.db.session.remove()
+            for engine in host.db.engines.values():
+                _search_database(canary, engine)
+            host.db.drop_all()
+            for engine in host.db.engines.values():
+                engine.dispose()
+
+
+def _search_database(canary: Canary, engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            for row in connection.execute(sa.text(f"SELECT * FROM {table}")):
+                canary.search(f"the table {table}", repr(tuple(row)))
+    file = engine.url.database
+    if engine.dialect.name == "sqlite" and file and Path(file).is_file():
+        canary.search("the database file", Path(file).read_bytes().decode("latin-1"))
+
+
+@pytest.fixture
+def host(make_host: Callable[..., Host]) -> Host:
+    """A host on SQLite in memory."""
+    return make_host()
+
+
+@pytest.fixture
+def stored_host(make_host: Callable[..., Host], database_url: str) -> Host:
+    """A host on each of the three databases."""
+    return make_host(database_url)

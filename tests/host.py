@@ -1,0 +1,133 @@
+"""A small host application, as a test needs it: two people, guarded routes, sign-in by one request."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, jsonify, request, session
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+
+from flask_access_tokens import AccessTokens, current_token, token_required, tokens
+from flask_access_tokens.tokens import NewToken
+
+SCOPES = {"read": "Read things", "write": "Change things"}
+
+
+class _CompiledOnce(BytecodeCache):
+    """The templates' code, compiled once for all hosts of a test run."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.code:
+            bucket.bytecode_from_string(self.code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.code[bucket.key] = bucket.bytecode_to_string()
+
+
+_compiled = _CompiledOnce()
+
+
+class Host:
+    """The application with the objects a test wants at hand."""
+
+    def __init__(
+        self,
+        url: str = "sqlite://",
+        *,
+        csrf: bool = False,
+        model: Callable[[SQLAlchemy], Any] | None = None,
+        **config: Any,
+    ) -> None:
+        self.app = app = Flask("host")
+        app.jinja_options = {"bytecode_cache": _compiled}
+        app.config.update(
+            TESTING=True,
+            SECRET_KEY="a key for tests",
+            SQLALCHEMY_DATABASE_URI=url,
+            WTF_CSRF_ENABLED=csrf,
+            ACCESS_TOKENS_SCOPES=SCOPES,
+        )
+        app.config.update(config)
+        self.db = SQLAlchemy(app)
+        self.access_tokens = AccessTokens(app, self.db, model=model(self.db) if model else None)
+        if csrf:
+            CSRFProtect(app)
+        self.access_tokens.identity_loader(lambda: session.get("person"))
+
+        @app.get("/sign-in/<person>")
+        def sign_in(person: str) -> str:
+            session["person"] = person
+            return f"signed in as {person}"
+
+        @app.get("/api")
+        @token_required
+        def api() -> Any:
+            return jsonify(owner=current_token.owner_id, scopes=current_token.scopes)
+
+        @app.post("/write")
+        @token_required("write")
+        def write() -> Any:
+            return jsonify(owner=current_token.owner_id, sent=request.form.to_dict())
+
+        @app.get("/optional")
+        @token_required(optional=True)
+        def optional() -> Any:
+            return jsonify(owner=current_token.owner_id if current_token else None)
+
+    def client(self, person: str | None = None) -> Any:
+        """A browser without script, signed in as a person where one is named."""
+        client = self.app.test_client()
+        if person is not None:
+            client.get(f"/sign-in/{person}")
+        return client
+
+    def generate(self, owner_id: object = "ann", name: str = "laptop", **wish: Any) -> NewToken:
+        """A new token, made as the command line makes it."""
+        with self.app.app_context():
+            return tokens.generate(owner_id, name, **wish)
+
+    def find(self, secret: str) -> tokens.Token | None:
+        """The live token of a secret."""
+        with self.app.app_context():
+            return tokens.find(secret)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row of a token, as it is stored."""
+        with self.app.app_context():
+            table = self.access_tokens.model.__table__
+            with self.db.session.get_bind(mapper=self.access_tokens.model).connect() as connection:
+                return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+
+    def call(self, *arguments: str, stdin: str | bytes = "") -> Any:
+        """The result of ``flask access-tokens …``."""
+        return self.app.test_cli_runner().invoke(args=["access-tokens", *arguments], input=stdin)
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """The SQL that runs meanwhile, as SQLAlchemy's events tell it."""
+        seen: list[str] = []
+
+        def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            seen.append(statement)
+
+        with self.app.app_context():
+            engines = list(self.db.engines.values())
+        for engine in engines:
+            sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            for engine in engines:
+                sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """The header that carries a secret."""
+    return {"Authorization": f"Bearer {secret}"}

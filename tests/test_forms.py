@@ -1,0 +1,356 @@
+"""What a person may type into the Generate form, over HTTP."""
+
+import io
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from host import SCOPES, Host
+from markup import Page
+
+from flask_access_tokens import tokens
+
+NEW = "/access-tokens/new"
+
+
+def held(host: Host, owner: str = "ann") -> list[tokens.Token]:
+    """What an owner holds, the newest first."""
+    with host.app.app_context():
+        return tokens.owned_by(owner)
+
+
+def send(host: Host, **fields: Any) -> Any:
+    """Ann's answer to a form with these fields; what she leaves out stands as the form starts."""
+    return host.client("ann").post(NEW, data={"name": "laptop", "lifetime_days": "30", **fields})
+
+
+def error_of(answer: Any, name: str) -> str:
+    """The words joined to a field that was refused."""
+    page = Page(answer)
+    fields = [element for element in page.elements if element.attributes.get("name") == name]
+    assert fields, f"no field {name}"
+    assert fields[0].attributes["aria-invalid"] == "true"
+    said = fields[0].attributes["aria-describedby"].split()
+    return " ".join(element.text for element in page.elements if element.attributes.get("id") in said)
+
+
+NO_WHOLE_NUMBERS = ["1e3", "0x10", "365.0", "NaN", "Infinity", "", " ", "--1", "−1", "²", "1-", "- 1", "one", "1 2"]
+OUT_OF_RANGE = ["0", "-0", "-2", "-99999", "100000", str(10**12), "999999999", "2913000", "9" * 5000]
+
+
+@pytest.mark.case("B15", "B17")
+def test_a_lifetime_that_is_no_number_of_the_range_is_refused_with_the_range(host: Host) -> None:
+    for typed in NO_WHOLE_NUMBERS + OUT_OF_RANGE:
+        answer = send(host, lifetime_days=typed)
+        assert answer.status_code == 422, typed
+        assert "1 to 99999 days" in error_of(answer, "lifetime_days")
+    assert held(host) == []
+
+
+@pytest.mark.case("B16")
+def test_a_lifetime_in_other_than_plain_digits_is_refused(host: Host) -> None:
+    for typed in ("１２", "٣٦٥", "1_000", "+5", "৫", "1٠", "𝟙𝟚", "12\x00"):
+        assert send(host, lifetime_days=typed).status_code == 422, typed
+    assert held(host) == []
+
+
+@pytest.mark.case("B16")
+def test_blanks_around_a_lifetime_are_forgiven(host: Host) -> None:
+    for typed in (" 12 ", "12\n", "\t12", "12", "012"):
+        assert send(host, lifetime_days=typed).status_code == 200, typed
+    lifetimes = [token.expires_at - token.created_at for token in held(host) if token.expires_at]
+    assert lifetimes == [timedelta(days=12)] * 5
+
+
+@pytest.mark.case("B17")
+def test_the_longest_lifetime_is_stored_and_shown(stored_host: Host) -> None:
+    assert send(stored_host, lifetime_days="99999").status_code == 200
+    (token,) = held(stored_host)
+    assert token.expires_at == token.created_at + timedelta(days=99999)
+    assert stored_host.client("ann").get("/access-tokens/").status_code == 200
+
+
+@pytest.mark.case("B19")
+def test_a_name_up_to_100_code_points_is_stored_whole(stored_host: Host) -> None:
+    names = ["n", "n" * 100, "é" * 100, "漢" * 100, "😀" * 100, "👩‍💻" * 33 + "x", "a\u0301" * 50]
+    for name in names:
+        assert send(stored_host, name=name).status_code == 200, name
+    assert {token.name for token in held(stored_host)} == set(names)
+    shown = Page(stored_host.client("ann").get("/access-tokens/")).text
+    assert all(name in shown for name in names)
+
+
+@pytest.mark.case("B19")
+def test_a_name_of_none_or_too_many_characters_is_refused_and_not_cut(host: Host) -> None:
+    for name in ("", " ", "\u3000", "\u0301", "…" * 101, "n" * 101, "😀" * 101, "n" * 1_000_000):
+        answer = send(host, name=name)
+        assert answer.status_code == 422, name
+        assert error_of(answer, "name").strip()
+    assert held(host) == []
+
+
+@pytest.mark.parametrize("field", ["name", "description"])
+def test_line_breaks_and_invisible_signs_are_refused(host: Host, field: str) -> None:
+    for sign in ("\n", "\r\nx", "\x00", "\x1b[31m", "\u2028", "\u202e", "\u200b", "\ufeff", "\x85x"):
+        answer = send(host, **{field: f"CI{sign}job"})
+        assert answer.status_code == 422, sign
+        assert "one line" in error_of(answer, field)
+    assert held(host) == []
+
+
+def test_a_description_of_255_characters_is_stored_and_of_256_refused(stored_host: Host) -> None:
+    assert send(stored_host, description="é" * 255).status_code == 200
+    assert [token.description for token in held(stored_host)] == ["é" * 255]
+    answer = send(stored_host, description="é" * 256)
+    assert answer.status_code == 422
+    assert "256" in error_of(answer, "description")
+    assert len(held(stored_host)) == 1
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "{{7*7}}",
+    "{% raw %}",
+    '"><b onmouseover=x>',
+    "' hx-get='/x' hx-trigger='load",
+    "=1+1",
+    "%(name)s %s",
+    "&lt;i&gt;&amp;",
+    "</textarea></title><!--",
+    "`${1}`",
+]
+
+
+@pytest.mark.case("B21")
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markup_in_a_name_is_text_wherever_it_is_shown(host: Host, text: str) -> None:
+    client = host.client("ann")
+    sent = {"name": text, "description": text, "lifetime_days": "30"}
+    plain = {"name": "plain", "description": "plain", "lifetime_days": "30"}
+    made = client.post(NEW, data=sent)
+    (token,) = held(host)
+    assert (token.name, token.description) == (text, text)
+    question = f"/access-tokens/{token.id}/delete"
+    shown = [
+        made,
+        client.get("/access-tokens/"),
+        client.get("/access-tokens/", query_string={"q": text}),
+        client.get(question),
+        client.post(NEW, data={**sent, "lifetime_days": "x"}),
+        client.get(NEW, query_string=sent),
+    ]
+    for answer in shown:
+        page = Page(answer)
+        values = [value for element in page.elements for value in element.attributes.values()]
+        assert text in page.text or text in values
+        attributes = {name for element in page.elements for name in element.attributes}
+        assert not attributes & {"onmouseover", "hx-trigger"}
+    with host.app.app_context():
+        tokens.delete_all("ann")
+    twin = client.post(NEW, data=plain)
+    tags = [element.tag for element in Page(twin).elements]
+    assert [element.tag for element in Page(made).elements] == tags
+    gone = client.post(question, headers={"HX-Request": "true"})
+    assert text in Page(gone).text or "gone" in Page(gone).text
+
+
+REFUSED_SCOPES = [
+    ["admin"],
+    ["read", "admin"],
+    ["read", "read"],
+    [""],
+    ["a b"],
+    ['a","b"'],
+    ["READ"],
+    ["read "],
+    ["read write"],
+    ["read,write"],
+    ["__class__"],
+    [f"scope{number}" for number in range(1000)],
+    ["read"] * 1000,
+]
+
+
+@pytest.mark.case("B22")
+def test_a_scope_that_is_not_offered_or_comes_twice_is_refused(host: Host) -> None:
+    for scopes in REFUSED_SCOPES:
+        answer = send(host, scopes=scopes)
+        assert answer.status_code == 422, scopes
+        assert "A scope was" in Page(answer).text
+    assert held(host) == []
+
+
+def test_the_scopes_chosen_are_stored_in_the_order_they_were_declared(host: Host) -> None:
+    assert send(host, scopes=["write", "read"]).status_code == 200
+    assert [token.scopes for token in held(host)] == [("read", "write")]
+
+
+@pytest.mark.case("C10")
+def test_a_person_grants_only_the_scopes_they_may_grant(stored_host: Host) -> None:
+    @stored_host.access_tokens.scopes_loader
+    def grantable(owner_id: str) -> list[str]:
+        return ["read", "undeclared"] if owner_id == "bob" else list(SCOPES)
+
+    bob = stored_host.client("bob")
+    offered = {element.attributes["value"] for element in Page(bob.get(NEW)).all("input", name="scopes")}
+    assert offered == {"read"}
+    for scope in ("write", "undeclared"):
+        assert bob.post(NEW, data={"name": "x", "lifetime_days": "7", "scopes": scope}).status_code == 422
+    assert held(stored_host, "bob") == []
+    assert bob.post(NEW, data={"name": "x", "lifetime_days": "7", "scopes": "read"}).status_code == 200
+    assert (
+        stored_host.client("ann").post(NEW, data={"name": "x", "lifetime_days": "7", "scopes": "write"}).status_code
+        == 200
+    )
+
+
+@pytest.mark.case("C07")
+def test_fields_of_the_row_cannot_be_sent(stored_host: Host) -> None:
+    row = {
+        "owner_id": "ann",
+        "user_id": "ann",
+        "owner": "ann",
+        "id": "00000000-0000-4000-8000-000000000000",
+        "token_id": "00000000-0000-4000-8000-000000000000",
+        "digest": "0" * 64,
+        "hint": "mine",
+        "scheme": "plain",
+        "created_at": "2001-01-01T00:00:00Z",
+        "last_used_at": "2001-01-01T00:00:00Z",
+        "expires_at": "",
+        "is_admin": "1",
+    }
+    bob, form = stored_host.client("bob"), {"name": "laptop", "lifetime_days": "30"}
+    assert bob.post(NEW, data={**form, **row}).status_code == 200
+    assert bob.post(NEW, query_string=row, data=form).status_code == 200
+    assert bob.post(NEW, json={**form, **row}).status_code == 422
+    assert held(stored_host, "ann") == []
+    bobs = held(stored_host, "bob")
+    assert len(bobs) == 2
+    for token in bobs:
+        assert str(token.id) != row["id"]
+        assert token._digest != row["digest"]
+        assert token.hint != "mine"
+        assert token.created_at.year > 2001
+        assert token.last_used_at is None
+        assert token.expires_at is not None
+        assert token.scopes == ()
+
+
+def test_a_link_may_fill_the_form_but_the_form_alone_is_what_is_wished(host: Host) -> None:
+    client = host.client("ann")
+    link = {"name": "CI", "description": "for builds", "lifetime_days": "7", "scopes": "write"}
+    page = Page(client.get(NEW, query_string=link))
+    values = {element.attributes.get("value") for element in page.all("input")}
+    assert {"CI", "7"} <= values
+    assert [element.attributes["value"] for element in page.all("input", name="scopes", checked="")] == ["write"]
+    assert client.post(NEW, query_string=link, data={}).status_code == 422
+    assert client.post(NEW, query_string=link, data={"lifetime_days": "9"}).status_code == 422
+    assert held(host) == []
+
+
+def test_a_wish_without_a_lifetime_is_refused(host: Host) -> None:
+    answer = host.client("ann").post(NEW, data={"name": "CI"})
+    assert answer.status_code == 422
+    assert "1 to 99999 days" in error_of(answer, "lifetime_days")
+    assert held(host) == []
+
+
+def test_of_a_field_sent_twice_one_value_counts(host: Host) -> None:
+    answer = send(host, name=["first", "second"], description=["one", "two"], lifetime_days=["7", "9"])
+    assert answer.status_code == 200
+    assert [(token.name, token.description) for token in held(host)] == [("first", "one")]
+
+
+def test_a_file_sent_as_a_field_is_no_text(host: Host) -> None:
+    sent = {"name": (io.BytesIO(b"laptop"), "name.txt"), "lifetime_days": "30"}
+    assert host.client("ann").post(NEW, data=sent, content_type="multipart/form-data").status_code == 422
+    assert held(host) == []
+
+
+BROKEN_BODIES = [
+    (b"", "application/x-www-form-urlencoded"),
+    (b'{"name": "laptop"}', "application/json"),
+    (b"[[[", "application/json"),
+    (b"name=laptop", "text/plain"),
+    (b"name=\xff\xfe", "application/x-www-form-urlencoded"),
+    (b"name=\xed\xa0\x80", "application/x-www-form-urlencoded"),
+    (b"name=%00", "application/x-www-form-urlencoded"),
+    (b"name=x\x00y", "application/x-www-form-urlencoded"),
+    (b"garbage", "multipart/form-data; boundary=b"),
+    (b"garbage", "multipart/form-data"),
+    (
+        b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\n\xff\x00\r\n--b--\r\n',
+        "multipart/form-data; boundary=b",
+    ),
+]
+
+
+def test_a_body_that_is_no_good_form_makes_no_token(host: Host) -> None:
+    for body, kind in BROKEN_BODIES:
+        answer = host.client("ann").post(NEW, data=body, content_type=kind)
+        assert answer.status_code == 422, body
+    assert held(host) == []
+
+
+def test_broken_encodings_are_never_a_failure(stored_host: Host) -> None:
+    kind = "application/x-www-form-urlencoded"
+    for sent in ("%ff%fe", "%ed%a0%80", "%F0%9F"):
+        answer = stored_host.client("ann").post(NEW, data=f"name=a{sent}&lifetime_days=7".encode(), content_type=kind)
+        assert answer.status_code in (200, 422), sent
+        assert stored_host.client("ann").get("/access-tokens/").status_code == 200
+
+
+def test_the_form_and_its_fields_carry_the_words_people_and_tests_lean_on(host: Host) -> None:
+    page = Page(host.client("ann").get(NEW))
+    form = page.form("/access-tokens/new")
+    assert "novalidate" in form.attributes
+    assert {"name", "description", "lifetime_days", "scopes"} <= {
+        element.attributes.get("name") for element in page.elements
+    }
+    labels = {" ".join(element.text.split()) for element in page.all("label")}
+    assert {"Name", "Description (optional)", "Lifetime (days)"} <= labels
+    assert page.all("input", name="lifetime_days")[0].attributes["value"] == "365"
+    assert {"Generate", "Cancel"} <= {
+        " ".join(element.text.split()) for element in page.elements if element.tag in ("a", "button")
+    }
+    for sentence in SCOPES.values():
+        assert sentence in page.text
+
+
+def test_what_was_typed_stays_after_a_refusal(host: Host) -> None:
+    answer = send(host, name="CI", description="for builds", lifetime_days="x", scopes=["write"])
+    page = Page(answer)
+    assert page.all("input", name="name")[0].attributes["value"] == "CI"
+    assert page.all("input", name="lifetime_days")[0].attributes["value"] == "x"
+    assert "for builds" in answer.text
+    assert [element.attributes["value"] for element in page.all("input", name="scopes", checked="")] == ["write"]
+
+
+@pytest.mark.case("F07")
+def test_the_hosts_maximum_bounds_the_form(make_host: Callable[..., Host]) -> None:
+    host = make_host(ACCESS_TOKENS_MAX_LIFETIME_DAYS=90)
+    page = Page(host.client("ann").get(NEW))
+    assert page.all("input", name="lifetime_days")[0].attributes["value"] == "90"
+    for typed in ("91", "-1", "365"):
+        answer = send(host, lifetime_days=typed)
+        assert answer.status_code == 422
+        assert "1 to 90 days" in error_of(answer, "lifetime_days")
+    assert held(host) == []
+    assert send(host, lifetime_days="90").status_code == 200
+
+
+@pytest.mark.case("F06")
+def test_a_token_that_never_expires_is_shown_as_such(stored_host: Host) -> None:
+    assert send(stored_host, lifetime_days="-1").status_code == 200
+    (token,) = held(stored_host)
+    assert token.expires_at is None
+    assert "Never" in Page(stored_host.client("ann").get("/access-tokens/")).text
+
+
+def test_a_default_of_never_starts_the_form_with_it(make_host: Callable[..., Host]) -> None:
+    host = make_host(ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS=-1)
+    assert Page(host.client("ann").get(NEW)).all("input", name="lifetime_days")[0].attributes["value"] == "-1"
+    host.app.config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"] = 30
+    assert Page(host.client("ann").get(NEW)).all("input", name="lifetime_days")[0].attributes["value"] == "30"

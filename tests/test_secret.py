@@ -1,0 +1,137 @@
+"""The secret, without any application."""
+
+import pickle
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flask_access_tokens import secret
+from flask_access_tokens.secret import ALPHABET, Secret
+
+WORD = st.text(ALPHABET, min_size=1, max_size=8)
+PREFIXES = st.builds(
+    lambda letter, rest, words: "_".join([letter + rest, *words])[: secret.MAX_PREFIX].rstrip("_"),
+    st.sampled_from(ALPHABET[10:]),
+    st.text(ALPHABET, max_size=8),
+    st.lists(WORD, max_size=3),
+)
+
+
+@given(PREFIXES)
+def test_what_is_made_under_any_prefix_is_recognised(prefix: str) -> None:
+    accepted = secret.prefixes(prefix)
+    text = str(secret.make(prefix))
+    assert secret.recognise(text, accepted)
+    assert re.fullmatch(secret.pattern(accepted), text)
+
+
+@given(PREFIXES, PREFIXES)
+def test_a_secret_of_another_prefix_is_not_recognised(mine: str, other: str) -> None:
+    assert secret.recognise(str(secret.make(other)), (mine,)) is (mine == other)
+
+
+@pytest.mark.case("B14")
+def test_every_single_wrong_character_is_caught_by_the_checksum() -> None:
+    text = str(secret.make("pat"))
+    for place in range(len("pat_"), len(text)):
+        for character in set(ALPHABET) - {text[place]}:
+            assert not secret.recognise(text[:place] + character + text[place + 1 :], ("pat",))
+
+
+def test_two_neighbours_changed_round_are_caught() -> None:
+    text = str(secret.make("pat"))
+    for place in range(len("pat_"), len(text) - 1):
+        turned = text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+        assert turned == text or not secret.recognise(turned, ("pat",))
+
+
+@given(st.text(max_size=80))
+def test_no_text_breaks_the_recogniser(text: str) -> None:
+    assert secret.recognise(text, ("pat",)) is False
+
+
+@given(st.text(min_size=49, max_size=49))
+def test_nothing_but_base62_has_a_right_checksum(rest: str) -> None:
+    assert secret.recognise(f"pat_{rest}", ("pat",)) is False
+
+
+def test_a_checksum_that_is_padded_with_zeros_is_recognised() -> None:
+    padded = next(text for text in (str(secret.make("pat")) for _ in range(5000)) if text[-6] == "0")
+    assert secret.recognise(padded, ("pat",))
+
+
+def test_the_checksum_is_the_documented_one() -> None:
+    """The first release's numbers: a scanner elsewhere computes the same."""
+    assert secret.recognise("pat_" + "0" * 43 + "2GjXJC", ("pat",))
+
+
+def test_every_character_of_a_body_is_drawn_from_all_of_the_alphabet() -> None:
+    drawn = Counter("".join(str(secret.make("pat"))[4:47] for _ in range(2000)))
+    assert set(drawn) == set(ALPHABET)
+    expected = 2000 * 43 / 62
+    assert all(0.8 * expected < count < 1.2 * expected for count in drawn.values())
+
+
+def test_a_hint_is_the_prefix_an_ellipsis_and_the_last_four_characters() -> None:
+    text = "my_app_" + "A" * 45 + "1234"
+    assert secret.hint(Secret(text)) == "my_app_…1234"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "_", "a_", "_a", "a__b", "1a", "a-b", "a b", "a\n", "ä", "１", "a" * 33, "a.b", 7, None, b"pat"],
+)
+def test_a_prefix_that_breaks_the_form_is_refused(prefix: object) -> None:
+    with pytest.raises(ValueError, match="ACCESS_TOKENS_PREFIX"):
+        secret.prefixes([prefix])
+
+
+@pytest.mark.parametrize("configured", [[], (), None, 7, {"pat"}])
+def test_no_prefix_at_all_is_refused(configured: object) -> None:
+    with pytest.raises(ValueError, match="ACCESS_TOKENS_PREFIX"):
+        secret.prefixes(configured)
+
+
+def test_the_pattern_finds_secrets_in_a_text_and_nothing_else() -> None:
+    found = re.compile(secret.pattern(("new", "my_old")))
+    new, old = str(secret.make("new")), str(secret.make("my_old"))
+    text = f'key="{new}" {old};x{new} {new}A new_{"a" * 48} other_{"a" * 49}'
+    assert found.findall(text) == [new, old]
+
+
+@pytest.mark.case("D13")
+def test_a_secret_is_masked_wherever_python_prints_it() -> None:
+    made = secret.make("pat")
+    body = str(made)[4:]
+    for shown in (repr(made), repr([made]), repr({"a": made}), f"{made!r}", str(vars(type(made)))):
+        assert body not in shown
+    with pytest.raises(TypeError):
+        pickle.dumps(made)
+    assert not hasattr(made, "__dict__")
+
+
+def test_a_digest_is_lower_case_hexadecimal_sha_256() -> None:
+    known = secret.digests("pat_abc", ())
+    assert known == {"sha256": "28d38ed101bae184d6a39ab52ee9f7f1d56698cdb256b10670bc37577ccad3d2"}
+
+
+@pytest.mark.case("G04")
+def test_digests_come_newest_first_and_the_unkeyed_one_last() -> None:
+    schemes = list(secret.digests("pat_abc", ("new", "old")))
+    assert schemes == secret.schemes(("new", "old"))
+    assert schemes[0] == secret.schemes(("new",))[0]
+    assert schemes[1] == secret.schemes(("old",))[0]
+    assert schemes[2] == "sha256"
+
+
+def test_a_pepper_gives_the_same_key_as_text_and_as_bytes() -> None:
+    assert secret.digests("pat_abc", ("key",)) == secret.digests("pat_abc", (b"key",))
+
+
+def test_a_pepper_s_name_in_the_scheme_does_not_give_the_pepper_away() -> None:
+    name = secret.schemes(("a pepper",))[0]
+    assert re.fullmatch("hmac-sha256:[0-9a-f]{12}", name)
+    assert "a pepper" not in name

@@ -1,0 +1,84 @@
+# make demo    serve the demo          make test    run the tests
+# make lint    ruff and mypy           make docs    build the documentation into docs/_build
+# make wheel   build dist/*.whl        make bench   measure what a check costs
+# make screenshots   take the pictures of the documentation
+# make messages      collect the texts and compile the translations
+# make mutation      change secret, guard and tokens in small ways and count what the tests notice (an hour)
+#
+# Each makes .venv where it has to. PYTHON names the interpreter that makes it. PACKAGE=dist/NAME.whl lets the tests
+# run on that wheel instead of the checkout.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint docs wheel bench screenshots messages mutation clean
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/python -m demo_app
+
+test: $(VENV)/test.stamp $(VENV)/browser.stamp
+ifdef PACKAGE
+	@# Without the stamps the next run installs the checkout again.
+	@rm -f $(patsubst %,$(VENV)/%.stamp,demo test lint docs)
+	$(PIP) install --quiet --no-deps --force-reinstall $(PACKAGE)
+	ACCESS_TOKENS_TEST_WHEEL=true $(BIN)/pytest
+else
+	$(BIN)/pytest
+endif
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/docs.stamp
+	$(BIN)/sphinx-build --fail-on-warning --quiet -b html docs docs/_build/html
+
+wheel: $(VENV)/pip.stamp
+	rm -rf dist
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks
+
+screenshots: $(VENV)/test.stamp $(VENV)/browser.stamp
+	$(BIN)/python docs/pictures.py
+
+TRANSLATIONS := flask_access_tokens/translations
+messages: $(VENV)/messages.stamp
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --output-file $(TRANSLATIONS)/access_tokens.pot \
+	    --project flask-access-tokens --copyright-holder "the flask_access_tokens authors" --no-location \
+	    --sort-output flask_access_tokens
+	$(BIN)/pybabel --quiet update --input-file $(TRANSLATIONS)/access_tokens.pot --output-dir $(TRANSLATIONS) \
+	    --domain access_tokens --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	$(BIN)/pybabel --quiet compile --directory $(TRANSLATIONS) --domain access_tokens
+
+mutation: $(VENV)/mutation.stamp
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+clean:
+	rm -rf $(VENV) dist docs/_build
+
+# pip before 25.1 knows no dependency groups.
+$(VENV)/pip.stamp:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/%.stamp: pyproject.toml | $(VENV)/pip.stamp
+	$(PIP) install --quiet --editable . --group $*
+	@touch $@
+
+# Chromium: the one that is there, else playwright's, else Debian's. Without any the tests of the page skip.
+$(VENV)/browser.stamp: | $(VENV)/test.stamp
+	@CHROMIUM_WORKS="$(BIN)/python tests/browser.py"; \
+	$$CHROMIUM_WORKS 2>/dev/null \
+	|| { $(BIN)/playwright install chromium && $$CHROMIUM_WORKS; } \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	     && apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium fonts-dejavu-core \
+	     && $$CHROMIUM_WORKS; } \
+	|| echo "No Chromium could be had: the tests that need one skip and say so."
+	@touch $@

@@ -1,0 +1,200 @@
+"""The demo, as it is served and clicked through."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a copy of the demo, so that its database is new and the checkout's package is not imported."""
+    ignored = shutil.ignore_patterns("instance", "__pycache__")
+    shutil.copytree(ROOT / "demo_app", tmp_path / "demo_app", ignore=ignored)
+    return tmp_path
+
+
+@pytest.fixture
+def demo(folder: Path) -> Iterator[str]:
+    """The address of the demo, served as ``make demo`` serves it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo_app"],
+        cwd=folder,
+        env={**os.environ, "PORT": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield re.findall(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
+        finally:
+            server.terminate()
+
+
+def flask(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``flask --app demo_app``."""
+    command = [sys.executable, "-m", "flask", "--app", "demo_app", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def send(line: str, secret: str) -> tuple[int, str]:
+    """Send the request that a curl line of the page describes; the status and the body of the answer."""
+    _, *arguments = shlex.split(line.replace("$TOKEN", secret))
+    options = dict(zip(arguments[1:-1:2], arguments[2:-1:2], strict=True))
+    name, _, value = options["-H"].partition(": ")
+    data = options["-d"].encode() if "-d" in options else None
+    try:
+        answer: Any = urllib.request.urlopen(urllib.request.Request(arguments[-1], data, {name: value}))
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, answer.read().decode()
+
+
+def call(address: str, secret: str, data: bytes | None = None) -> int:
+    """The status of one request with a bearer token."""
+    try:
+        request = urllib.request.Request(address, data, {"Authorization": f"Bearer {secret}"})
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_the_front_page_leads_through_the_whole_job(browser: Browser, demo: str, script: bool) -> None:
+    context = browser.new_context(java_script_enabled=script)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    page.goto(demo)
+    page.get_by_role("button", name="Ann").click()
+    page.get_by_role("link", name="Open the form").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Terminal")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    secret = page.get_by_label("Your new token").input_value()
+    if script:
+        page.get_by_role("button", name="Copy token to clipboard").click()
+        assert page.evaluate("navigator.clipboard.readText()") == secret
+
+    page.goto(demo)
+    read, write, again = (page.locator("pre", has_text="curl").nth(number).inner_text() for number in range(3))
+    row = _row(page, demo)
+    expect(row).to_contain_text("Never")
+    assert send(write, secret)[0] == 201
+    status, body = send(read, secret)
+    assert status == 200
+    assert "Hello from a program" in body
+    expect(_row(page, demo)).not_to_contain_text("Never")
+
+    page.goto(demo)
+    expect(page.get_by_text("Hello from a program", exact=True)).to_be_visible()
+    _row(page, demo)
+    name = "Delete token Terminal"
+    page.get_by_role("link", name=name).or_(page.get_by_role("button", name=name)).click()
+    expect(page.get_by_text("cannot be undone")).to_be_visible()
+    page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_role("cell", name="Terminal")).to_have_count(0)
+    assert send(again, secret)[0] == 401
+    assert complaints == []
+    context.close()
+
+
+def test_a_token_of_ann_is_not_on_the_page_of_bob(browser: Browser, demo: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(demo)
+    page.get_by_role("button", name="Ann").click()
+    page.get_by_role("link", name="Open the form").click()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.get_by_label("Your new token")).to_be_visible()
+    context.clear_cookies()
+    page = context.new_page()
+    page.goto(demo)
+    page.get_by_role("button", name="Bob").click()
+    page.get_by_role("link", name="Access tokens", exact=True).click()
+    expect(page.get_by_role("heading", name="Access tokens")).to_be_visible()
+    expect(page.get_by_text("Terminal")).to_have_count(0)
+    context.close()
+
+
+def test_the_page_of_tokens_sends_a_stranger_to_the_sign_in(browser: Browser, demo: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{demo}/access-tokens/")
+    expect(page.get_by_role("status")).to_have_text("Sign in first: choose a person.")
+    expect(page.get_by_role("button", name="Ann")).to_be_visible()
+    page.close()
+
+
+def test_each_route_of_the_api_asks_for_its_own_scope(folder: Path, demo: str) -> None:
+    def token(*scopes: str) -> str:
+        options = [part for scope in scopes for part in ("--scope", scope)]
+        return flask(folder, "access-tokens", "generate", "ann", "Terminal", *options).stdout.strip()
+
+    bare, reader, writer = token(), token("notes:read"), token("notes:write")
+    me, notes = f"{demo}/api/me", f"{demo}/api/notes"
+    assert [call(me, secret) for secret in (bare, reader, writer)] == [200, 200, 200]
+    assert [call(notes, secret) for secret in (bare, reader, writer)] == [403, 200, 403]
+    assert [call(notes, secret, b"text=hello") for secret in (bare, reader, writer)] == [403, 403, 201]
+
+
+def test_every_guard_of_the_demo_holds(folder: Path) -> None:
+    checked = flask(folder, "access-tokens", "routes", "--check")
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.splitlines() == [
+        "GET\t/api/me\tany token",
+        "GET\t/api/notes\tnotes:read",
+        "POST\t/api/notes\tnotes:write",
+    ]
+
+
+def test_a_taken_port_is_named_with_the_way_out(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = subprocess.run(
+            [sys.executable, "-m", "demo_app"],
+            cwd=folder,
+            env={**os.environ, "PORT": port},
+            capture_output=True,
+            text=True,
+        )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Port {port} cannot be used: ")
+    assert "make demo PORT=" in refused.stderr
+
+
+def test_a_port_that_is_no_port_is_refused(folder: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "demo_app"],
+        cwd=folder,
+        env={**os.environ, "PORT": "http"},
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("PORT is 'http'.")
+
+
+def _row(page: Page, demo: str) -> Any:
+    """The row of the token, on a list that was loaded now."""
+    page.goto(demo)
+    page.get_by_role("link", name="Access tokens", exact=True).click()
+    return page.get_by_role("row", name="Terminal")

@@ -1,0 +1,75 @@
+"""Take the pictures of the documentation: ``make screenshots``."""
+
+import logging
+import os
+import sys
+import tempfile
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+from werkzeug.serving import make_server
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests")]
+
+from browser import launch  # noqa: E402
+
+from demo_app import access_tokens, create_app, db  # noqa: E402
+from flask_access_tokens import tokens  # noqa: E402
+
+ROWS = (
+    # name, description, days since it was generated, its lifetime, days since its last use
+    ("Backup", "The notes, every night", 200, 365, 0.3),
+    ("Phone", "", 80, 90, 2),
+    ("Old laptop", "", 120, 90, 40),
+)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        os.environ["FLASK_SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder}/demo.sqlite3"
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        app = create_app()
+        with app.app_context():
+            _fill()
+        server = make_server("127.0.0.1", 5000, app, threaded=True)  # the address that the picture shows
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = launch(playwright)
+        for scheme in ("light", "dark"):
+            _take(browser, "http://127.0.0.1:5000", scheme)
+            with app.app_context():
+                tokens.delete("ann", next(token.id for token in tokens.owned_by("ann") if token.name == "Terminal"))
+        browser.close()
+        server.shutdown()
+
+
+def _fill() -> None:
+    for name, description, age, lifetime, used in ROWS:
+        made = tokens.generate("ann", name, description=description, lifetime_days=lifetime, scopes=["notes:read"])
+        row = db.session.get(access_tokens.model, made.token.id)
+        row.created_at -= timedelta(days=age)
+        row.expires_at -= timedelta(days=age)
+        row.last_used_at = tokens.now() - timedelta(days=used)
+    db.session.commit()
+
+
+def _take(browser: Browser, address: str, scheme: str) -> None:
+    context = browser.new_context(
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": 1080, "height": 400},
+        device_scale_factor=1.5,
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Ann").click()
+    page.get_by_role("link", name="Open the form").click()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_label("Your new token").wait_for()
+    page.screenshot(path=DOCS / "pictures" / f"page-{scheme}.png", full_page=True)
+    context.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from . import routes, secret, tokens
+from . import policy, routes, secret, tokens
 from .state import State, current_state
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -41,7 +41,7 @@ def _say_errors(command: Command) -> Command:
 @_say_errors
 def generate(owner_id: str, name: str, description: str, lifetime_days: str | None, scopes: tuple[str, ...]) -> None:
     """Generate a token for OWNER_ID and print its secret, alone, on standard output."""
-    days = None if lifetime_days is None else tokens.days_of(lifetime_days)
+    days = None if lifetime_days is None else policy.days_of(lifetime_days)
     new = tokens.generate(owner_id, name, description=description, lifetime_days=days, scopes=scopes)
     click.echo(f"Token {new.token.id} generated; its secret is shown this once:", err=True)
     click.echo(new.secret)
@@ -117,7 +117,7 @@ def prune(expired_days: str, dry_run: bool) -> None:
     # int() would take other scripts' digits and underscores.
     plain = expired_days.isascii() and expired_days.isdigit() and len(expired_days) <= 5
     if not plain:
-        raise ValueError(f"{expired_days!r} days cannot be. Give a whole number of days from 0 to {tokens.MAX_DAYS}.")
+        raise ValueError(f"{expired_days!r} days cannot be. Give a whole number of days from 0 to {policy.MAX_DAYS}.")
     count = tokens.prune(int(expired_days), dry_run=dry_run)
     click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")
 

@@ -7,8 +7,8 @@ from flask_wtf import FlaskForm
 from wtforms import Field, HiddenField, SelectMultipleField, StringField, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from . import tokens
-from .tokens import TokenRefused
+from . import policy
+from .policy import TokenRefused
 
 Value = TypeVar("Value")
 Checked = TypeVar("Checked")
@@ -29,16 +29,16 @@ class GenerateForm(FlaskForm):  # type: ignore[misc]
     days: int
 
     def validate_name(self, field: Field) -> None:
-        field.data = _checked(tokens.checked_name, field.data)
+        field.data = _checked(policy.checked_name, field.data)
 
     def validate_description(self, field: Field) -> None:
-        field.data = _checked(tokens.checked_description, field.data)
+        field.data = _checked(policy.checked_description, field.data)
 
     def validate_lifetime_days(self, field: Field) -> None:
-        self.days = _checked(tokens.days_of, field.data or "")
+        self.days = _checked(policy.days_of, field.data or "")
 
     def validate_scopes(self, field: Field) -> None:
-        _checked(lambda scopes: tokens.checked_scopes(self.owner_id, scopes), field.data or [])
+        _checked(lambda scopes: policy.checked_scopes(self.owner_id, scopes), field.data or [])
 
 
 class DeleteForm(FlaskForm):  # type: ignore[misc]

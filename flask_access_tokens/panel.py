@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import request, url_for
 
-from . import texts, tokens
+from . import policy, texts, tokens
 from .state import FOREVER, current_state
 from .texts import gettext as _
 from .texts import ngettext
@@ -189,25 +189,25 @@ class Panel:
 
     @property
     def presets(self) -> list[int]:
-        most = tokens.longest_lifetime()
+        most = policy.longest_lifetime()
         return [days for days in PRESETS if most == FOREVER or days <= most]
 
     @property
     def may_last_forever(self) -> bool:
-        return tokens.longest_lifetime() == FOREVER
+        return policy.longest_lifetime() == FOREVER
 
     @property
     def longest(self) -> int:
         """Days."""
-        most = tokens.longest_lifetime()
-        return tokens.MAX_DAYS if most == FOREVER else most
+        most = policy.longest_lifetime()
+        return policy.MAX_DAYS if most == FOREVER else most
 
     @property
     def ending(self) -> str:
         """When a token of the lifetime in the form ends, in words; "" where that is no lifetime."""
         try:
-            days = tokens.days_of(self.form.lifetime_days.data or "")
-        except tokens.TokenRefused:
+            days = policy.days_of(self.form.lifetime_days.data or "")
+        except policy.TokenRefused:
             return ""
         if days == FOREVER:
             return _("Never expires. Choose a date if you can: a forgotten token stays open for good.")
@@ -239,7 +239,7 @@ def list_state() -> dict[str, str]:
     status = args.get("status", "")
     return _without_blanks(
         {
-            "q": args.get("q", "").strip()[: tokens.MAX_NAME],
+            "q": args.get("q", "").strip()[: policy.MAX_NAME],
             "status": status if status in ("active", "expiring", "expired", "unused") else "",
             "sort": sort if sort.removeprefix("-") in SORTS else "",
             "page": number if number.isascii() and number.isdigit() and len(number) < 9 else "",

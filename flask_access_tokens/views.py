@@ -28,7 +28,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import Forbidden, HTTPException, NotFound, ServiceUnavailable, Unauthorized
 from werkzeug.routing import BuildError
 
-from . import bearer, routes, texts, tokens
+from . import bearer, policy, routes, texts, tokens
 from .forms import DeleteForm, GenerateForm
 from .panel import Panel, asset_url, list_state
 from .state import State, current_state, logger
@@ -181,7 +181,7 @@ def _identity(state: State) -> str | None:
             "No identity loader is set. Decorate a function with @access_tokens.identity_loader: it returns the id of"
             " whoever is signed in, or None."
         )
-    return None if found is None or found == "" else tokens.owner_key(found)
+    return None if found is None or found == "" else policy.owner_key(found)
 
 
 def _sign_in(state: State) -> Response:
@@ -216,7 +216,7 @@ def _form(owner: str, prefilled: bool = False) -> GenerateForm:
         formdata=None if prefilled else request.form,
         name=args.get("name", ""),
         description=args.get("description", ""),
-        lifetime_days=args.get("lifetime_days", str(tokens.default_lifetime()) if prefilled else ""),
+        lifetime_days=args.get("lifetime_days", str(policy.default_lifetime()) if prefilled else ""),
         scopes=args.getlist("scopes"),
     )
     form.owner_id = owner

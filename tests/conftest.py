@@ -8,6 +8,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import sqlalchemy as sa
 from browser import browser as browser
 from canary import Canary
 from flask.testing import FlaskClient
-from host import Host
+from host import Clock, Host
 from hypothesis import settings
 from npm import npm as npm
 from sites import make_site as make_site
 
-from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used
+from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used, tokens
 
 settings.register_profile("tests", deadline=None, database=None)  # a busy machine is no failure
 settings.load_profile("tests")
@@ -160,3 +161,11 @@ def host(make_host: Callable[..., Host]) -> Host:
 def stored_host(make_host: Callable[..., Host], database_url: str) -> Host:
     """A host on each of the three databases."""
     return make_host(database_url)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the tokens, standing still."""
+    clock = Clock(datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC))
+    monkeypatch.setattr(tokens, "now", clock)
+    return clock

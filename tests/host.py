@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -131,3 +132,16 @@ class Host:
 def bearer(secret: str) -> dict[str, str]:
     """The header that carries a secret."""
     return {"Authorization": f"Bearer {secret}"}
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def pass_(self, **time: float) -> None:
+        self.moment += timedelta(**time)

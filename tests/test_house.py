@@ -24,6 +24,7 @@ FLOORS = (
     {"views", "guard", "cli"},
     {"panel", "forms"},
     {"tokens"},
+    {"policy"},
     {"state"},
     {"routes", "bearer", "models", "secret", "signals", "texts"},
 )

@@ -12,7 +12,7 @@ from flask_babel import Babel
 from host import Host
 from markup import Page
 
-from flask_access_tokens import texts, tokens
+from flask_access_tokens import texts
 
 PAGE = "/access-tokens/"
 NEW = "/access-tokens/new"
@@ -132,17 +132,3 @@ def test_a_percent_sign_in_a_value_or_a_message_without_values_is_only_that() ->
 )
 def test_a_distance_is_said_in_the_unit_that_people_would_take(ahead: timedelta, words: str) -> None:
     assert texts.distance(NOON + ahead, NOON) == words
-
-
-def test_a_refused_wish_can_be_shown_as_it_is(host: Host) -> None:
-    with host.app.app_context():
-        for wish in (
-            {"name": ""},
-            {"name": "n" * 101},
-            {"name": "x", "lifetime_days": 0},
-            {"name": "x", "scopes": ["y"]},
-        ):
-            with pytest.raises(tokens.TokenRefused) as refused:
-                tokens.generate("ann", **wish)
-            assert str(refused.value).endswith(".")
-            assert "%" not in str(refused.value)

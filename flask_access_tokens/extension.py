@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, current_app
+from flask import Flask, Response, current_app
 
 from . import guard, models, tokens, views
 from .cli import commands
@@ -86,8 +86,7 @@ class AccessTokens:
         app.cli.add_command(commands)
         # First in each list: asked before CSRFProtect, run after the host has set its headers and closed its session.
         app.before_request_funcs.setdefault(None, []).insert(0, guard.exempt_from_csrf)
-        app.after_request_funcs.setdefault(None, []).insert(0, views.finish)
-        app.after_request_funcs[None].insert(0, guard.finish)
+        app.after_request_funcs.setdefault(None, []).insert(0, _finish)
         app.teardown_appcontext_funcs.insert(0, tokens.write_uses)
         app.teardown_request_funcs.setdefault(None, []).insert(0, tokens.write_uses_of_outer_context)
 
@@ -115,6 +114,11 @@ class AccessTokens:
         """Register ``(owner_id: str) -> iterable of scope names`` that this owner may grant; default: all declared."""
         self._loaders.scopes = load
         return load
+
+
+def _finish(response: Response) -> Response:
+    # One hook for both doors: Flask asks of each, on every request of the host, whether it is a coroutine function.
+    return guard.finish(views.finish(response))
 
 
 def _ready_made(db: Any) -> type[AccessTokenMixin]:

@@ -208,7 +208,7 @@ def _admit(guard: Guard, state: State, req: Request) -> Token | None:
         return None
     digests = secret.digests(credential, state.peppers)
     try:
-        match = tokens.read(digests)
+        match = tokens.read(state, digests)
         if match is None:
             raise _refused("unknown", _invalid(_MALFORMED))
         token = match.token
@@ -223,7 +223,7 @@ def _admit(guard: Guard, state: State, req: Request) -> Token | None:
         logger.error("The token store does not answer: %s", tokens.failure(error))
         raise StoreUnavailable("The access token cannot be checked now. Try again in a moment.") from None
     _check_scopes(guard, token)
-    tokens.remember_use(match)
+    tokens.remember_use(state, match)
     return token
 
 
@@ -322,10 +322,10 @@ def finish(response: Response) -> Response:
         for name, value in refusal.contract():
             if name != "Vary":
                 response.headers[name] = value
-    if "Vary" in response.headers:
+    if response.headers.getlist("Vary"):
         response.vary.add("Authorization")
     else:
-        response.headers["Vary"] = "Authorization"
+        response.headers.add("Vary", "Authorization")
     return response
 
 

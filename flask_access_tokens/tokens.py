@@ -229,17 +229,16 @@ def find(secret: str | Secret) -> Token | None:
     state = current_state()
     if not _secret.recognise(str(secret), state.prefixes):
         return None
-    match = read(_secret.digests(secret, state.peppers))
+    match = read(state, _secret.digests(secret, state.peppers))
     return None if match is None or match.token.expired else match.token
 
 
-def read(digests: Mapping[str, str]) -> Match | None:
+def read(state: State, digests: Mapping[str, str]) -> Match | None:
     """The token that carries one of these digests by scheme, expired ones included; one SELECT.
 
     It reads on the connection of the host's session where that holds one, so that a request never needs two; else
     on a short one of its own. A row counts only under the scheme it names: equality in Python is exact.
     """
-    state = current_state()
     session = _begun_session(state)
     engine: Engine | Connection
     bind: Engine | Connection
@@ -765,7 +764,7 @@ class _Use:
     """The digest's scheme and value under the newest pepper, where the row is under an older one."""
 
 
-def remember_use(match: Match) -> None:
+def remember_use(state: State, match: Match) -> None:
     """Note that a token was used, to be written once the response's work is done.
 
     At most one stamp an interval: the row that was read tells whether one is due.
@@ -773,7 +772,7 @@ def remember_use(match: Match) -> None:
     token = match.token
     newest = next(iter(match.digests))
     stored = None if token._scheme == newest else (newest, match.digests[newest])
-    due = now() - timedelta(seconds=current_state().config["ACCESS_TOKENS_LAST_USED_INTERVAL"])
+    due = now() - timedelta(seconds=state.config["ACCESS_TOKENS_LAST_USED_INTERVAL"])
     stamp = token.last_used_at is None or token.last_used_at <= due
     if stamp or stored:
         use = _Use(match.bind, token._digest, due if stamp else None, stored)

@@ -342,10 +342,11 @@ def test_a_secret_is_compared_exactly_on_every_database(stored_host: Host) -> No
 def test_a_digest_that_differs_by_case_or_scheme_is_never_taken_for_the_row_s(stored_host: Host) -> None:
     made = stored_host.generate()
     digest = made.token._digest
+    state = stored_host.app.extensions["access_tokens"]
     with stored_host.app.app_context():
         for wrong in ({"sha256": digest.upper()}, {"sha256": f"{digest} "}, {"other": digest}):
-            assert tokens.read(wrong) is None
-        found = tokens.read({"sha256": digest})
+            assert tokens.read(state, wrong) is None
+        found = tokens.read(state, {"sha256": digest})
         assert found is not None
         assert found.token.id == made.token.id
 

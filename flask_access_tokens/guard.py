@@ -47,7 +47,7 @@ class _Refusal(HTTPException):
 
     def contract(self) -> list[tuple[str, str]]:
         """The headers that stand whatever the host makes of the body."""
-        headers = [("Cache-Control", "no-store"), ("Vary", "Authorization")]
+        headers = [("Cache-Control", "no-store")]
         return [*headers, ("WWW-Authenticate", self.challenge)] if self.challenge else headers
 
 
@@ -320,8 +320,7 @@ def finish(response: Response) -> Response:
     refusal = asked.refusal
     if refusal is not None and response.status_code >= 300:  # below, the view caught it
         for name, value in refusal.contract():
-            if name != "Vary":
-                response.headers[name] = value
+            response.headers[name] = value
     if response.headers.getlist("Vary"):
         response.vary.add("Authorization")
     else:

@@ -825,10 +825,10 @@ def _stamp(connection: Connection, table: Table, use: _Use) -> None:
     moment = now()
     row = table.c.digest == use.digest
     values: dict[str, Any] = {}
-    if use.stored is not None:
-        values |= {"scheme": use.stored[0], "digest": use.stored[1]}
     if use.stamp_before is not None:
         values["last_used_at"] = moment
+    if use.stored is not None:
+        values["scheme"], values["digest"] = use.stored
     if use.stamp_before is not None and use.stored is None:
         row = and_(row, or_(table.c.last_used_at.is_(None), table.c.last_used_at <= use.stamp_before))
     # Whoever holds the row delays nobody.

@@ -6,7 +6,7 @@ import random
 import re
 import string
 import threading
-import time
+import timeit
 import tracemalloc
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +37,8 @@ EXPIRED = 'Bearer realm="api", error="invalid_token", error_description="The acc
 DISABLED = 'Bearer realm="api", error="invalid_token", error_description="Access tokens are disabled."'
 TWICE = 'Bearer realm="api", error="invalid_request", error_description="Send one access token."'
 
+USUAL_NAMES = {"Cache-Control", "Content-Type", "Retry-After", "Vary", "WWW-Authenticate"}
+
 FORGED = str(secret.make("pat"))
 MANY = 100_000 if os.environ.get("CI") == "true" else 3_000
 
@@ -49,6 +51,9 @@ def assert_refused(response: Any, status: int, challenge: str | None) -> None:
     assert "authorization" in response.vary
     assert "Set-Cookie" not in response.headers
     assert all(value.isascii() for _, value in response.headers)
+    # Names are the same in any case; some clients look for the usual one all the same.
+    usual = {name for name in USUAL_NAMES if name in response.headers}
+    assert usual <= {name for name, _ in response.headers}
     if response.request.method != "HEAD":
         assert response.get_json()["error"]
 
@@ -115,6 +120,22 @@ def test_unknown_deleted_expired_and_malformed_tokens_are_refused(
     assert_refused(client.get("/api", headers=bearer(old.secret)), 401, EXPIRED)
 
 
+@pytest.mark.parametrize(
+    ("header", "error", "description"),
+    [
+        ("", "unauthorized", "Send an access token."),
+        ("Basic x", "unauthorized", "Send an access token."),
+        ("Bearer x", "invalid_token", "The access token is malformed, unknown or no longer valid."),
+        (f"Bearer {FORGED}", "invalid_token", "The access token is malformed, unknown or no longer valid."),
+        ("Bearer x, Bearer y", "invalid_request", "Send one access token."),
+    ],
+)
+def test_the_body_says_what_the_challenge_says(host: Host, header: str, error: str, description: str) -> None:
+    response = host.client().get("/api", headers={"Authorization": header})
+    assert response.get_json() == {"error": error, "error_description": description}
+    assert response.content_type == "application/json"
+
+
 @pytest.mark.case("A08", "R4")
 def test_a_missing_scope_names_every_scope_that_is_needed_once(host: Host) -> None:
     host.app.get("/both")(token_required("write", "read", "write")(lambda: "in"))
@@ -127,6 +148,8 @@ def test_a_missing_scope_names_every_scope_that_is_needed_once(host: Host) -> No
         f'Bearer realm="api", error="insufficient_scope", error_description="{description}", scope="write read"',
     )
     assert response.get_json() == {"error": "insufficient_scope", "error_description": description}
+    neither = host.client().get("/both", headers=bearer(host.generate().secret))
+    assert neither.get_json()["error_description"] == "The access token lacks the scope: write read"
 
 
 @pytest.mark.case("A10")
@@ -358,13 +381,13 @@ def test_a_huge_value_costs_no_time_no_memory_and_no_sql(host: Host, size: int) 
     for value in ("Bearer " + "a" * size, "Bearer " + "Bearer," * (size // 7)):
         with host.statements() as seen:
             tracemalloc.start()
-            start = time.perf_counter()
             status, _, _ = answer_of(host, value)
-            spent = time.perf_counter() - start
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
+            # The fastest of many: whatever else the machine does can only slow one down.
+            spent = min(timeit.repeat(lambda value=value: answer_of(host, value), number=1, repeat=20))
         assert status in (400, 401)
-        assert spent < 0.5
+        assert spent < 0.005
         assert peak < 1_000_000
         assert seen == []
 
@@ -567,7 +590,8 @@ def assert_unavailable(response: Any) -> None:
     """Hold a 503 against the contract: when to come back, and nothing of the store."""
     assert_refused(response, 503, None)
     assert 1 <= int(response.headers["Retry-After"]) <= 5
-    assert response.get_json()["error"] == "temporarily_unavailable"
+    description = "The access token cannot be checked now. Try again in a moment."
+    assert response.get_json() == {"error": "temporarily_unavailable", "error_description": description}
     shown = f"{response.headers}{response.text}".lower()
     for word in ("select", "access_tokens", "sqlite", "psycopg", "pymysql", "127.0.0.1", "traceback", "/nowhere"):
         assert word not in shown
@@ -586,6 +610,7 @@ def test_a_missing_table_is_503_and_one_line_in_the_log(stored_host: Host, caplo
     lines = [record.getMessage() for record in caplog.records if record.name == "flask_access_tokens"]
     assert len(lines) == 2
     assert not any("SELECT" in line or "\n" in line for line in lines)
+    assert all(re.fullmatch(r"The token store does not answer: \w+: .*access_tokens.*", line) for line in lines)
 
 
 @pytest.mark.case("R5", "D14", "E10")
@@ -614,11 +639,14 @@ def test_a_store_that_fails_in_the_owner_loader_is_503_as_well(host: Host) -> No
 
 @pytest.mark.case("R5")
 def test_a_503_survives_the_host_s_own_handlers(host: Host) -> None:
-    host.app.errorhandler(HTTPException)(lambda error: (jsonify(error="temporarily_unavailable"), error.code))
+    host.app.errorhandler(HTTPException)(lambda error: (jsonify(error="sorry"), error.code))
     header = bearer(host.generate().secret)
     with host.app.app_context():
         host.db.drop_all()
-    assert_unavailable(host.client().get("/api", headers=header))
+    answer = host.client().get("/api", headers=header)
+    assert_refused(answer, 503, None)
+    assert answer.headers["Retry-After"] == "2"
+    assert answer.get_json() == {"error": "sorry"}
 
 
 # The shapes of views
@@ -756,6 +784,18 @@ def test_require_token_is_a_plain_call_that_raises(host: Host) -> None:
     assert_guarded(host)
 
 
+def test_require_token_may_be_optional(host: Host) -> None:
+    @host.app.get("/view")
+    def view() -> str:
+        require_token(optional=True)
+        return current_token.owner_id if current_token else "nobody"
+
+    client = host.client()
+    assert client.get("/view").text == "nobody"
+    assert client.get("/view", headers=bearer(host.generate("ann").secret)).text == "ann"
+    assert_refused(client.get("/view", headers=bearer("x")), 401, INVALID)
+
+
 def test_a_guarded_view_keeps_its_name_and_its_arguments(host: Host) -> None:
     @host.app.get("/things/<int:number>")
     @token_required
@@ -878,6 +918,8 @@ def test_a_view_that_takes_options_itself_never_runs_without_a_token(
     assert preflight.status_code == 200
     assert preflight.text == ""
     assert_refused(client.options("/view"), 401, BARE)
+    assert_refused(client.options("/view", headers={"Origin": PREFLIGHT["Origin"]}), 401, BARE)
+    assert_refused(client.options("/view", headers={"Access-Control-Request-Method": "GET"}), 401, BARE)
     assert ran == []
     assert client.options("/view", headers=bearer(host.generate().secret)).text == "ran"
 
@@ -886,7 +928,10 @@ def test_options_passes_a_guarded_blueprint_and_a_guarded_application(host: Host
     host.app.before_request(require_token)
     client = host.client()
     assert client.options("/api", headers=PREFLIGHT).status_code == 200
+    plain = client.options("/api")
+    assert (plain.status_code, sorted(plain.allow)) == (200, ["GET", "HEAD", "OPTIONS"])
     assert client.options("/nowhere", headers=PREFLIGHT).status_code == 404
+    assert client.options("/nowhere").status_code == 404
     assert client.get("/nowhere").status_code == 401
 
 
@@ -978,12 +1023,23 @@ def test_current_token_tells_everything_but_the_secret(stored_host: Host) -> Non
 
 
 def test_current_token_is_falsy_without_a_token_and_an_error_tells_what_to_do(host: Host) -> None:
-    assert not current_token
-    with host.app.test_request_context("/"):
+    message = (
+        "This request has no access token. Guard the view with @token_required; under optional=True ask"
+        ' "if current_token" first.'
+    )
+
+    def assert_none() -> None:
         assert not current_token
-        with pytest.raises(RuntimeError, match="@token_required"):
+        with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
             _ = current_token.owner_id
+
+    assert_none()
+    with host.app.test_request_context("/"):
+        assert_none()
         assert "pat_" not in repr(current_token)
+    with host.client() as client:
+        client.get("/optional")
+        assert_none()
 
 
 def test_current_token_lasts_as_long_as_the_client_s_block(host: Host) -> None:

@@ -108,7 +108,8 @@ def test_a_secret_is_masked_wherever_python_prints_it() -> None:
     body = str(made)[4:]
     for shown in (repr(made), repr([made]), repr({"a": made}), f"{made!r}", str(vars(type(made)))):
         assert body not in shown
-    with pytest.raises(TypeError):
+    assert repr(made) == "<Secret>"
+    with pytest.raises(TypeError, match=r"^A secret is not pickled\.$"):
         pickle.dumps(made)
     assert not hasattr(made, "__dict__")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -16,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from host import Clock, Host, bearer
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
@@ -119,20 +120,47 @@ def test_the_limit_counts_live_tokens_of_one_owner(stored_host: Host, clock: Clo
     stored_host.generate("ann", lifetime_days=1)
     stored_host.generate("ann", lifetime_days=-1)
     with stored_host.app.app_context():
-        with pytest.raises(TokenRefused, match="2 tokens") as refusal:
+        with pytest.raises(TokenRefused) as refusal:
             tokens.generate("ann", "laptop")
+        assert str(refusal.value) == "You already have 2 tokens, the most allowed. Delete one first."
         assert refusal.value.field is None
         assert len(tokens.owned_by("ann")) == 2
     clock.pass_(days=1)
     stored_host.generate("ann")
 
 
+def test_a_limit_of_one_is_said_as_one(host: Host) -> None:
+    host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 1
+    host.generate("ann")
+    with host.app.app_context(), pytest.raises(TokenRefused) as refusal:
+        tokens.generate("ann", "laptop")
+    assert str(refusal.value) == "You already have 1 token, the most allowed. Delete it first."
+
+
 def test_one_nonce_makes_one_token(stored_host: Host) -> None:
     stored_host.generate("ann", nonce="once")
     with stored_host.app.app_context():
-        with pytest.raises(tokens.AlreadyGenerated, match="already generated"):
+        with pytest.raises(tokens.AlreadyGenerated) as refusal:
             tokens.generate("ann", "laptop", nonce="once")
+        message = "This token was already generated. Its secret was shown once and cannot be shown again."
+        assert (str(refusal.value), refusal.value.field) == (message, None)
         assert len(tokens.owned_by("ann")) == 1
+        tokens.generate("ann", "laptop", nonce="another")
+        assert len(tokens.owned_by("ann")) == 2
+
+
+def test_a_nonce_of_somebody_else_is_not_called_generated(stored_host: Host) -> None:
+    stored_host.generate("ann", nonce="once")
+    with stored_host.app.app_context():
+        with pytest.raises(IntegrityError):
+            tokens.generate("bob", "laptop", nonce="once")
+        assert tokens.owned_by("bob") == []
+
+
+@pytest.mark.parametrize("nonce", ["", "n" * 33])
+def test_a_nonce_that_does_not_fit_is_an_error(host: Host, nonce: str) -> None:
+    with host.app.app_context(), pytest.raises(ValueError, match=r"^A nonce is a text of 1 to 32 characters\.$"):
+        tokens.generate("ann", "laptop", nonce=nonce)
 
 
 def test_a_refused_wish_leaves_what_the_host_began_alone(stored_host: Host) -> None:
@@ -384,6 +412,102 @@ def test_a_use_is_stamped_though_the_view_fails(stored_host: Host) -> None:
     assert stored_host.rows()[0]["last_used_at"] is not None
 
 
+def last_uses(host: Host) -> dict[str, datetime | None]:
+    """When each of Ann's tokens was last used, by name."""
+    with host.app.app_context():
+        return {token.name: token.last_used_at for token in tokens.owned_by("ann")}
+
+
+def test_a_use_is_stamped_on_the_one_token_that_was_used(stored_host: Host, clock: Clock) -> None:
+    used, _ = stored_host.generate("ann", "used"), stored_host.generate("ann", "other")
+    stored_host.client().get("/api", headers=bearer(used.secret))
+    assert last_uses(stored_host) == {"used": clock.moment, "other": None}
+
+
+def test_of_two_uses_at_once_the_first_stamp_stands(stored_host: Host, clock: Clock) -> None:
+    header = bearer(stored_host.generate("ann").secret)
+
+    @stored_host.app.get("/slow")
+    @token_required
+    def slow() -> str:
+        stored_host.app.test_client().get("/api", headers=header)
+        clock.pass_(seconds=1)
+        return "done"
+
+    first = clock.moment
+    assert stored_host.client().get("/slow", headers=header).text == "done"
+    assert last_uses(stored_host) == {"laptop": first}
+
+
+def test_a_token_that_moves_to_a_new_pepper_is_stamped_no_sooner(stored_host: Host, clock: Clock) -> None:
+    client, header = stored_host.client(), bearer(stored_host.generate("ann").secret)
+    first = clock.moment
+    client.get("/api", headers=header)
+    clock.pass_(seconds=30)
+    peppered(stored_host, "one")
+    client.get("/api", headers=header)
+    assert stored_host.rows()[0]["scheme"] == secret.schemes(["one"])[0]
+    assert last_uses(stored_host) == {"laptop": first}
+    clock.pass_(seconds=30)
+    peppered(stored_host, "two", "one")
+    client.get("/api", headers=header)
+    assert stored_host.rows()[0]["scheme"] == secret.schemes(["two"])[0]
+    assert last_uses(stored_host) == {"laptop": clock.moment}
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_row_that_somebody_holds_is_left_unstamped_without_an_error(
+    make_host: Callable[..., Host], server_database: Callable[[str], str], kind: str
+) -> None:
+    host = make_host(server_database(kind))
+    client, header = host.client(), bearer(host.generate("ann").secret)
+    with host.app.app_context():
+        table = host.access_tokens.model.__table__
+        with host.db.engine.begin() as somebody:
+            somebody.execute(sa.select(table).with_for_update())
+            assert client.get("/api", headers=header).status_code == 200
+            assert last_uses(host) == {"laptop": None}
+    assert host.app.extensions["access_tokens"].failed_stamps == 0
+    client.get("/api", headers=header)
+    assert last_uses(host)["laptop"] is not None
+
+
+def test_a_stamp_on_sqlite_is_one_statement_and_leaves_the_patience_of_the_connection(
+    make_host: Callable[..., Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = make_host(f"sqlite:///{tmp_path / 'host.sqlite3'}", SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 1})
+    header = bearer(host.generate("ann").secret)
+    with host.app.app_context(), host.db.engine.connect() as connection:
+        patience = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+    with wire(host, monkeypatch) as sent:
+        host.client().get("/api", headers=header)
+    after_the_check = [statement for statement in sent if "access_tokens" in statement][1:]
+    assert [statement.split()[0] for statement in after_the_check] == ["UPDATE"]
+    assert "PRAGMA busy_timeout = 100" in sent
+    with host.app.app_context(), host.db.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == patience
+
+
+def test_a_stamp_is_left_out_while_every_connection_is_at_work(make_host: Callable[..., Host], tmp_path: Path) -> None:
+    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+    host = make_host(f"sqlite:///{tmp_path / 'host.sqlite3'}", SQLALCHEMY_ENGINE_OPTIONS=options)
+    header = bearer(host.generate("ann").secret)
+    held: list[Any] = []
+
+    @host.app.get("/keep")
+    @token_required
+    def keep() -> str:
+        held.append(host.db.engine.connect())
+        return "kept"
+
+    assert host.client().get("/keep", headers=header).text == "kept"
+    held.pop().close()
+    assert last_uses(host) == {"laptop": None}
+    assert host.app.extensions["access_tokens"].failed_stamps == 0
+    host.client().get("/api", headers=header)
+    assert last_uses(host)["laptop"] is not None
+
+
 def with_things(host: Host) -> Any:
     """A table of the host's, and a view that adds a row to it."""
 
@@ -515,6 +639,19 @@ def test_a_suite_whose_session_is_bound_to_one_connection_sees_what_it_did_not_c
         assert tokens.owned_by("ann") == []
 
 
+def test_a_suite_whose_session_is_bound_to_one_idle_connection_keeps_its_stamps(stored_host: Host) -> None:
+    with stored_host.app.app_context():
+        made = tokens.generate("ann", "laptop")
+        with stored_host.db.engine.connect() as connection:
+            stored_host.db.session.remove()
+            session = stored_host.db.session
+            stored_host.db.session = sa.orm.scoped_session(sessionmaker(bind=connection))
+            assert stored_host.client().get("/api", headers=bearer(made.secret)).status_code == 200
+            stored_host.db.session.remove()
+            stored_host.db.session = session
+    assert last_uses(stored_host)["laptop"] is not None
+
+
 @pytest.mark.case("E18")
 def test_a_stamp_that_fails_costs_the_request_nothing_and_one_line_a_minute(
     stored_host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -530,8 +667,42 @@ def test_a_stamp_that_fails_costs_the_request_nothing_and_one_line_a_minute(
         assert stored_host.client().get("/api", headers=header).status_code == 200
     assert stored_host.app.extensions["access_tokens"].failed_stamps == 5
     (record,) = [record for record in caplog.records if record.name == "flask_access_tokens"]
-    assert "disk full" in record.getMessage()
-    assert "UPDATE" not in caplog.text
+    assert record.getMessage() == "Last-used times are not being written (Exception: disk full); 1 failed so far."
+
+
+def test_a_stamp_that_fails_is_tried_again_after_a_second_and_logged_again_after_a_minute(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    moment = 1000.0
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(monotonic=lambda: moment))
+    tried: list[float] = []
+
+    def broken(*_: Any) -> None:
+        tried.append(moment)
+        raise OperationalError(None, None, Exception("disk full"))
+
+    monkeypatch.setattr(tokens, "_stamp", broken)
+    client, header = host.client(), bearer(host.generate().secret)
+    caplog.set_level(logging.WARNING, "flask_access_tokens")
+    for passed in (0.0, 0.9, 0.1, 58.9, 0.1, 59.9, 0.1):
+        moment += passed
+        client.get("/api", headers=header)
+    assert tried == [1000.0, 1001.0, pytest.approx(1059.9), pytest.approx(1119.9)]
+    counted = [record.getMessage().partition("; ")[2] for record in caplog.records]
+    assert counted == ["1 failed so far.", "4 failed so far."]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OperationalError("SELECT 1", {}, ValueError("gone away\nand more")), "ValueError: gone away"),
+        (OperationalError("SELECT 1", {}, ValueError("  \n")), "ValueError"),
+        (OperationalError("SELECT 1", {}, ValueError()), "ValueError"),
+        (SQLAlchemyError("SELECT secrets"), "SQLAlchemyError"),
+    ],
+)
+def test_what_a_log_says_of_a_store_s_error_is_the_driver_s_first_line_alone(error: Exception, said: str) -> None:
+    assert tokens.failure(error) == said
 
 
 # Deleting
@@ -544,6 +715,12 @@ def test_a_person_deletes_their_own_tokens_and_nobody_else_s(stored_host: Host) 
         assert tokens.delete("ann", uuid.uuid4()) is False
         assert tokens.delete("ann", str(ann.token.id)) is True
         assert tokens.delete("ann", ann.token.id) is False
+        assert tokens.get("bob", ann.token.id) is None
+        second = tokens.generate("bob", "second")
+        for new in (bob, second):
+            found = tokens.get("bob", str(new.token.id))
+            assert found is not None
+            assert found.id == new.token.id
         for nonsense in ("", "x", None, 7, "%", ann.secret, b"x"):
             assert tokens.delete("bob", nonsense) is False
             assert tokens.get("bob", nonsense) is None
@@ -576,13 +753,23 @@ def test_prune_removes_what_expired_long_ago_and_counts_it_beforehand(
     stored_host.generate("ann", "never", lifetime_days=-1)
     deleted: list[str] = []
     clock.pass_(days=31)
-    with stored_host.app.app_context(), token_deleted.connected_to(lambda sender, token: deleted.append(token.name)):
+
+    def hear(sender: Flask, token: tokens.Token) -> None:
+        deleted.append(token.name)
+
+    with stored_host.app.app_context(), token_deleted.connected_to(hear, stored_host.app):
         assert tokens.prune(dry_run=True) == 0
         clock.pass_(microseconds=1)
         assert tokens.prune(dry_run=True) == 8
         assert len(tokens.owned_by("ann")) == 11
-        assert tokens.prune() == 8
-        assert tokens.prune() == 0
+        with stored_host.statements() as seen:
+            assert tokens.prune() == 8
+        verbs = [statement.split()[0] for statement in seen]
+        assert verbs == ["SELECT", "DELETE"] * 3
+        with stored_host.statements() as seen:
+            assert tokens.prune() == 0
+        assert [statement.split()[0] for statement in seen] == ["SELECT"]
+        assert tokens.prune(99_999) == 0
         assert sorted(token.name for token in tokens.owned_by("ann")) == ["lately", "live", "never"]
         assert tokens.prune(0) == 1
     assert deleted == ["old"] * 8 + ["lately"]
@@ -593,6 +780,18 @@ def test_prune_removes_what_expired_long_ago_and_counts_it_beforehand(
 def test_prune_refuses_days_that_cannot_be(host: Host, days: Any) -> None:
     with host.app.app_context(), pytest.raises(ValueError, match="whole number of days"):
         tokens.prune(days)
+
+
+def test_everyone_s_tokens_come_in_batches_by_owner_each_once(
+    stored_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "BATCH", 3)
+    made = [stored_host.generate(owner, f"{owner} {number}") for owner in ("bob", "ann", "eve") for number in range(4)]
+    with stored_host.app.app_context(), stored_host.statements() as seen:
+        found = [(token.owner_id, token.id) for token in tokens.everyones()]
+    assert sorted(found) == sorted((new.token.owner_id, new.token.id) for new in made)
+    assert [owner for owner, _ in found] == ["ann"] * 4 + ["bob"] * 4 + ["eve"] * 4
+    assert len(seen) == 5
 
 
 # Peppers and keys

@@ -81,7 +81,8 @@ class Site:
         page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message or dialog.type), dialog.accept()))
         context.request.get(f"{self.address}/sign-in/{person}")
         page.goto(self.address + path)
-        page.evaluate(READY)
+        if settings.get("java_script_enabled", True):
+            page.evaluate(READY)
         return page
 
     def _note_request(self, asked: Request) -> None:

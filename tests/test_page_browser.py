@@ -2,118 +2,42 @@
 
 import json
 import re
-import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Response, abort, render_template_string, send_file
-from host import Host, bearer
-from playwright.sync_api import Browser, BrowserContext, Page, expect
-from werkzeug.serving import make_server
+from flask import Response, render_template_string, send_file
+from host import bearer
+from playwright.sync_api import Page, expect
+from sites import SECRET, Site, generate, said
 
 from flask_access_tokens import tokens
 
-SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 HTMX = Path(tokens.__file__).parent / "static" / "htmx-4.0.1.min.js"
 
 
-class Site:
-    """A host that is served, and what its visitors asked and saw."""
-
-    def __init__(self, host: Host, browser: Browser) -> None:
-        self.host = host
-        self.browser = browser
-        self.broken = False
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        self.warned: list[str] = []
-        self.scripted = host.app.config["ACCESS_TOKENS_HTMX"] != "host"
-        self.contexts: list[BrowserContext] = []
-        app = host.app
-
-        @app.get("/favicon.ico")
-        def icon() -> tuple[str, int]:
-            return "", 204
-
-        @app.get("/embedded")
-        def embedded() -> str:
-            return render_template_string(
-                "<!doctype html><title>Mine</title><h2>My settings</h2>{% include 'access_tokens/_page.html' %}"
-            )
-
-        @app.get("/htmx.js")
-        def htmx() -> Response:
-            return send_file(HTMX)
-
-        @app.before_request
-        def break_down() -> None:
-            if self.broken:
-                abort(503)
-
-        @app.after_request
-        def allow_own_content_only(response: Response) -> Response:
-            response.headers["Content-Security-Policy"] = "default-src 'self'"
-            return response
-
-        self.server = make_server("127.0.0.1", 0, app, threaded=True)
-        self.address = f"http://127.0.0.1:{self.server.port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def visit(self, path: str = "/access-tokens/", person: str = "ann", **settings: Any) -> Page:
-        """A new browser in which a person is signed in and has opened an address."""
-        context = self.browser.new_context(timezone_id="Europe/Berlin", **settings)
-        self.contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("request", lambda request: self.asked.append(f"{request.method} {request.url}"))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (self.warned.append(dialog.type), dialog.accept()))
-        if person:
-            context.request.get(f"{self.address}/sign-in/{person}")
-        page.goto(self.address + path)
-        if self.scripted and settings.get("java_script_enabled", True):
-            # What is done before htmx has come is done as without script.
-            page.locator("#access-tokens [data-htmx-powered]").first.wait_for(state="attached")
-        return page
-
-    def posts(self) -> int:
-        return sum(line.startswith("POST") for line in self.asked)
-
-
 @pytest.fixture
-def site(
-    browser: Browser, make_host: Callable[..., Host], tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Site]:
-    """A site with the settings of the test's parameter; nothing may be complained of that the test does not take."""
-    settings = getattr(request, "param", {})
-    site = Site(make_host(f"sqlite:///{tmp_path / 'site.sqlite3'}", csrf=True, **settings), browser)
-    yield site
-    for context in site.contexts:
-        context.close()
-    site.server.shutdown()
-    site.server.server_close()
-    assert site.complaints == []
+def site(make_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
+    """A site with the settings of the test's parameter, a page of the host's with the panel in it, and an htmx."""
+    site = make_site(**getattr(request, "param", {}))
 
+    @site.host.app.get("/embedded")
+    def embedded() -> str:
+        return render_template_string(
+            "<!doctype html><title>Mine</title><h2>My settings</h2>{% include 'access_tokens/_page.html' %}"
+        )
 
-def generate(page: Page, name: str = "laptop") -> str:
-    """Generate a token by hand; its secret."""
-    page.get_by_role("link", name="Generate new token").click()
-    page.get_by_label("Name").fill(name)
-    page.get_by_role("button", name="Generate", exact=True).click()
-    return page.get_by_label("Your new token").input_value()
+    @site.host.app.get("/htmx.js")
+    def htmx() -> Response:
+        return send_file(HTMX)
+
+    return site
 
 
 def focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.id"))
-
-
-def said(page: Page) -> Any:
-    """The live region."""
-    return page.locator("[aria-live=polite]")
 
 
 def test_a_new_token_is_shown_once_marked_and_ready_to_copy(site: Site) -> None:
@@ -133,7 +57,7 @@ def test_a_new_token_is_shown_once_marked_and_ready_to_copy(site: Site) -> None:
 
 @pytest.mark.case("D20")
 def test_the_token_is_copied_and_the_copy_is_spoken(site: Site) -> None:
-    page = site.visit(permissions=["clipboard-read", "clipboard-write"])
+    page = site.visit()
     secret = generate(page)
     region = said(page).element_handle()
     page.get_by_role("button", name="Copy token to clipboard").click()
@@ -208,10 +132,10 @@ def test_the_secret_is_in_no_storage_address_or_history(site: Site) -> None:
 
 
 def test_leaving_warns_until_the_token_is_copied(site: Site) -> None:
-    page = site.visit(permissions=["clipboard-read", "clipboard-write"])
+    page = site.visit()
     generate(page)
     page.reload()
-    assert site.warned == ["beforeunload"]
+    assert site.dialogs == ["beforeunload"]
     generate(page, "phone")
     page.get_by_role("button", name="Copy token to clipboard").click()
     expect(said(page)).to_have_text("Token copied to clipboard.")
@@ -219,7 +143,7 @@ def test_leaving_warns_until_the_token_is_copied(site: Site) -> None:
     generate(page, "tablet")
     page.keyboard.press("Control+c")
     page.reload()
-    assert site.warned == ["beforeunload"]
+    assert site.dialogs == ["beforeunload"]
 
 
 @pytest.mark.case("D03", "D20")
@@ -256,37 +180,6 @@ def test_the_question_warns_of_a_token_that_was_used_lately(site: Site) -> None:
     expect(page.get_by_text("Something probably still depends on it.")).to_be_visible()
 
 
-def test_the_whole_way_goes_by_keyboard(site: Site) -> None:
-    page = site.visit(permissions=["clipboard-read", "clipboard-write"])
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.get_by_label("Name")).to_be_focused()
-    page.keyboard.type("robot")
-    page.keyboard.press("Enter")
-    field = page.get_by_label("Your new token")
-    expect(field).to_be_focused()
-    secret = field.input_value()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(said(page)).to_have_text("Token copied to clipboard.")
-    assert page.evaluate("navigator.clipboard.readText()") == secret
-    details = page.locator("summary")
-    while not details.evaluate("element => element === document.activeElement"):
-        page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.locator("details").get_by_text("UTC").first).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.locator("details").get_by_text("UTC").first).to_be_hidden()
-    expect(details).to_be_focused()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Delete token “robot”?")).to_be_focused()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
-    assert site.host.find(secret) is None
-
-
 def test_a_refused_form_leads_to_its_first_bad_field(site: Site) -> None:
     page = site.visit("/access-tokens/new")
     page.get_by_label("Name").fill("fine")
@@ -306,7 +199,7 @@ def test_a_double_click_sends_one_request(site: Site) -> None:
     page.get_by_role("button", name="Generate", exact=True).dblclick()
     expect(page.get_by_label("Your new token")).to_be_visible()
     page.wait_for_load_state("networkidle")
-    assert site.posts() == 1
+    assert site.posts == 1
     assert len(site.host.rows()) == 1
     assert site.host.find(page.get_by_label("Your new token").input_value()) is not None
 
@@ -401,6 +294,9 @@ def test_exact_times_are_in_utc_and_in_the_zone_of_the_reader(site: Site) -> Non
     expect(time).to_have_attribute("datetime", re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"))
     page.locator("summary").click()
     expect(page.locator("details").get_by_text("your time").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("details").get_by_text("your time").first).to_be_hidden()
+    expect(page.locator("summary")).to_be_focused()
 
 
 def test_the_first_use_is_told_while_the_page_is_open(site: Site) -> None:
@@ -418,19 +314,18 @@ def test_the_first_use_is_told_while_the_page_is_open(site: Site) -> None:
 def test_a_failing_server_is_told_on_the_page_and_spoken(site: Site) -> None:
     page = site.visit("/access-tokens/new")
     page.get_by_label("Name").fill("patient")
-    site.broken = True
+    site.broken = 503
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator("[data-failure]")).to_contain_text("The server could not do this now.")
     expect(said(page)).to_contain_text("The server could not do this now.")
-    site.broken = False
+    site.broken = 0
     page.route("**/new", lambda route: route.abort())
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator("[data-failure]")).to_contain_text("The server cannot be reached.")
     page.unroute("**/new")
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.get_by_role("row", name="patient")).to_be_visible()
-    assert [text for text in site.complaints if "Failed" not in text] == []
-    site.complaints.clear()
+    site.forgive_refusals()
 
 
 def test_a_session_that_ended_leads_to_the_sign_in(site: Site) -> None:
@@ -500,9 +395,8 @@ LAYOUT = (
 
 
 @pytest.mark.parametrize("arrival", ["by a boosted link", "by its address"])
-def test_a_host_with_htmx_keeps_its_own_and_the_panel_to_itself(site: Site, arrival: str, tmp_path: Path) -> None:
-    (tmp_path / "layout.html").write_text(LAYOUT)
-    site.host.app.jinja_loader.searchpath.append(str(tmp_path))  # type: ignore[union-attr]
+def test_a_host_with_htmx_keeps_its_own_and_the_panel_to_itself(site: Site, arrival: str) -> None:
+    site.pages["layout.html"] = LAYOUT
     site.host.app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "layout.html"
 
     @site.host.app.get("/home")
@@ -512,14 +406,13 @@ def test_a_host_with_htmx_keeps_its_own_and_the_panel_to_itself(site: Site, arri
     if arrival == "by its address":
         page = site.visit()
     else:
-        site.scripted = False
         page = site.visit("/home")
         page.get_by_role("link", name="Tokens").click()
     generate(page)
     expect(page.locator("#access-tokens")).to_have_count(1)
     expect(page.get_by_role("row", name="laptop")).to_be_visible()
     page.wait_for_load_state("networkidle")
-    assert site.posts() == 1
+    assert site.posts == 1
     assert not [line for line in site.asked if "/assets/htmx" in line]
     expect(page).to_have_url(f"{site.address}/access-tokens/")
 

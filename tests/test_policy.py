@@ -12,8 +12,8 @@ from flask_access_tokens.tokens import TokenRefused
 
 
 def short(value: object) -> str:
-    """A value as the name of its case."""
-    return ascii(value)[:20]
+    """A value as the name of its case; pytest finds no case again whose name has a backslash."""
+    return ascii(value).replace("\\", "")[:20]
 
 
 BAD_OWNERS: list[Any] = [None, "", True, False, b"ann", 1.0, [], object(), " ann", "ann ", "a\nb", "a\0b", "x" * 256]

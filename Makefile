@@ -58,6 +58,10 @@ messages: $(VENV)/messages.stamp
 mutation: $(VENV)/mutation.stamp
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
+	@$(BIN)/mutmut export-cicd-stats >/dev/null
+	@$(BIN)/python -c "import json; found = json.load(open('mutants/mutmut-cicd-stats.json')); \
+	    noticed = found['killed'] + found['timeout']; \
+	    print('Noticed: %d of %d changes, %.1f %%' % (noticed, found['total'], 100 * noticed / found['total']))"
 
 clean:
 	rm -rf $(VENV) dist docs/_build

@@ -145,3 +145,8 @@ class Clock:
 
     def pass_(self, **time: float) -> None:
         self.moment += timedelta(**time)
+
+
+def short(value: object) -> str:
+    """A value as the name of its case: pytest finds no case again whose name has a backslash."""
+    return ascii(value).replace("\\", "")[:20]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from host import Host, bearer
+from host import Host, bearer, short
 
 from flask_access_tokens import secret, tokens
 
@@ -63,7 +63,7 @@ LIFETIMES += ["1000000000000", "999999999", "9" * 5000, "1\u00a02", "\x0030"]
 
 
 @pytest.mark.case("B24")
-@pytest.mark.parametrize("days", LIFETIMES, ids=lambda days: ascii(days)[:20])
+@pytest.mark.parametrize("days", LIFETIMES, ids=short)
 def test_a_lifetime_that_is_no_plain_number_in_bounds_is_refused(host: Host, days: str) -> None:
     assert_refused(host.call("generate", "ann", "CI", f"--lifetime-days={days}"), "1 to 99999 days")
     assert host.rows() == []
@@ -71,7 +71,7 @@ def test_a_lifetime_that_is_no_plain_number_in_bounds_is_refused(host: Host, day
 
 @pytest.mark.case("B24")
 @pytest.mark.parametrize(
-    "name", ["", " ", "x" * 101, "a\nb", "a\x1b[31mb", "\u202eb", "a\u200bb", "\udcff"], ids=ascii
+    "name", ["", " ", "x" * 101, "a\nb", "a\x1b[31mb", "\u202eb", "a\u200bb", "\udcff"], ids=short
 )
 def test_a_name_that_breaks_the_rules_is_refused(host: Host, name: str) -> None:
     assert_refused(host.call("generate", "ann", name))
@@ -180,9 +180,7 @@ def test_prune_counts_first_and_deletes_then(stored_host: Host, monkeypatch: pyt
 
 
 @pytest.mark.case("B24", "F05")
-@pytest.mark.parametrize(
-    "days", ["-1", "100000", "x", "1.5", "", "１", "1_0", "9" * 5000], ids=lambda days: ascii(days)[:20]
-)
+@pytest.mark.parametrize("days", ["-1", "100000", "x", "1.5", "", "１", "1_0", "9" * 5000], ids=short)
 def test_prune_refuses_days_out_of_bounds(host: Host, days: str) -> None:
     assert_refused(host.call("prune", f"--expired-days={days}"), "0 to 99999")
 

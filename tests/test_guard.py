@@ -129,6 +129,7 @@ def test_unknown_deleted_expired_and_malformed_tokens_are_refused(
         (f"Bearer {FORGED}", "invalid_token", "The access token is malformed, unknown or no longer valid."),
         ("Bearer x, Bearer y", "invalid_request", "Send one access token."),
     ],
+    ids=["none", "another scheme", "malformed", "unknown", "two"],
 )
 def test_the_body_says_what_the_challenge_says(host: Host, header: str, error: str, description: str) -> None:
     response = host.client().get("/api", headers={"Authorization": header})

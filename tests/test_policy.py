@@ -5,16 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from host import Clock, Host
+from host import Clock, Host, short
 
 from flask_access_tokens import secret, tokens
 from flask_access_tokens.tokens import TokenRefused
-
-
-def short(value: object) -> str:
-    """A value as the name of its case; pytest finds no case again whose name has a backslash."""
-    return ascii(value).replace("\\", "")[:20]
-
 
 BAD_OWNERS: list[Any] = [None, "", True, False, b"ann", 1.0, [], object(), " ann", "ann ", "a\nb", "a\0b", "x" * 256]
 BAD_OWNERS += ["\u202eann", "a\u200bb", "\ud800", "\x7f", secret.Secret("pat_x")]

@@ -135,7 +135,9 @@ def generate(page: Page, name: str = "laptop") -> str:
     open_form(page)
     page.get_by_label("Name").fill(name)
     send(page)
-    return page.get_by_label("Your new token").input_value()
+    field = page.get_by_label("Your new token")
+    expect(field).to_be_focused()
+    return field.input_value()
 
 
 def said(page: Page) -> Locator:

@@ -93,6 +93,7 @@ def test_the_front_page_leads_through_the_whole_job(browser: Browser, demo: str,
     secret = page.get_by_label("Your new token").input_value()
     if script:
         page.get_by_role("button", name="Copy token to clipboard").click()
+        expect(page.get_by_text("Token copied to clipboard.")).to_be_attached()
         assert page.evaluate("navigator.clipboard.readText()") == secret
 
     page.goto(demo)

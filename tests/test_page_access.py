@@ -59,6 +59,7 @@ def states(page: Page) -> Iterator[str]:
     expect(page.get_by_text("cannot be undone")).to_be_visible()
     yield "asking"
     page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("cannot be undone")).to_have_count(0)
     page.get_by_label("Search tokens").fill("zebra")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_text("No token matches.")).to_be_visible()

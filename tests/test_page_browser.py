@@ -354,8 +354,10 @@ def test_without_script_a_token_is_generated_and_deleted(site: Site) -> None:
     assert token.scopes == ("read",)
     expect(page.get_by_text("Waiting for its first use …")).to_be_hidden()
     page.get_by_role("button", name="Done").click()
+    expect(page.get_by_label("Your new token")).to_have_count(0)
     page.get_by_label("Search tokens").fill("PLA")
     page.get_by_label("Search tokens").press("Enter")
+    expect(page).to_have_url(re.compile(r"q=PLA"))
     page.get_by_role("link", name="Last used").click()
     expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
     page.get_by_role("button", name="Delete token plain").click()
@@ -363,6 +365,7 @@ def test_without_script_a_token_is_generated_and_deleted(site: Site) -> None:
     expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
     page.get_by_role("button", name="Delete token plain").click()
     page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_role("row", name="plain")).to_have_count(0)
     expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
     assert site.host.find(secret) is None
     assert ["422" in text for text in site.complaints] == [True]

@@ -197,15 +197,14 @@ def _require(guard: Guard) -> None:
 
 def _admit(guard: Guard, state: State, req: Request) -> Token | None:
     """The token of this request, or None where none is needed; raises the refusal."""
-    header = req.environ.get("HTTP_AUTHORIZATION")
-    if state.switched_off or not header:
-        _without_token(guard, state, bearer.count(header))
-        return None
-    del header  # a crash reporter prints the locals of every frame
-    credential = _credential(state, req)
+    off = state.switched_off
+    if off and bearer.count(req.environ.get("HTTP_AUTHORIZATION")):
+        raise _refused("disabled", _invalid("Access tokens are disabled."))
+    credential = None if off else _credential(state, req)
     if credential is None:
-        _without_token(guard, state, 0)
-        return None
+        if guard.optional:
+            return None
+        raise _refused("disabled" if off else "missing", TokenRequired("Send an access token.", _challenge()))
     digests = secret.digests(credential, state.peppers)
     try:
         match = tokens.read(state, digests)
@@ -241,27 +240,18 @@ def _credential(state: State, req: Request) -> Secret | None:
     The header alone is read, never a query, form or cookie (RFC 9700 §4.3.2).
     """
     prefixes = state.prefixes
-    value = req.environ["HTTP_AUTHORIZATION"]
+    value = req.environ.get("HTTP_AUTHORIZATION")
     text = bearer.credential(value)
     if text is not None and secret.recognise(text, prefixes):
         return Secret(text)
     found = bearer.count(value)
-    del value, text
+    del value, text  # a crash reporter prints the locals of every frame
     if not found:
         return None
     if found > 1:
         description = "Send one access token."
         raise _refused("malformed", InvalidRequest(description, _challenge("invalid_request", description)))
     raise _refused("malformed", _invalid(_MALFORMED))
-
-
-def _without_token(guard: Guard, state: State, credentials: int) -> None:
-    """Refuse a request that brings no token, or whose token is not even looked at; an optional guard lets it be."""
-    off = state.switched_off
-    if off and credentials:
-        raise _refused("disabled", _invalid("Access tokens are disabled."))
-    if not guard.optional:
-        raise _refused("disabled" if off else "missing", TokenRequired("Send an access token.", _challenge()))
 
 
 def _effective(state: State, token: Token) -> Token:

@@ -709,11 +709,13 @@ class _Lookup:
             if self.autocommit:
                 dialect.reset_isolation_level(connection)
         except BaseException as error:
+            # Asked first: psycopg takes a connection that was closed here for one that the server closed.
+            stale = isinstance(error, driver_error) and dialect.is_disconnect(error, connection, None)
             # Whatever broke off (a timeout of the worker's, too) may have left it in AUTOCOMMIT, or in mid-answer.
             pooled.invalidate(error)
             if not isinstance(error, driver_error):
                 raise
-            if dialect.is_disconnect(error, connection, None):
+            if stale:
                 raise _StaleConnection from None
             raise OperationalError(self.sql, None, error) from None
         finally:
@@ -822,15 +824,13 @@ def _write_use(table: Table, use: _Use) -> None:
 
 
 def _stamp(connection: Connection, table: Table, use: _Use) -> None:
-    moment = now()
     row = table.c.digest == use.digest
     values: dict[str, Any] = {}
     if use.stamp_before is not None:
-        values["last_used_at"] = moment
+        row = and_(row, or_(table.c.last_used_at.is_(None), table.c.last_used_at <= use.stamp_before))
+        values["last_used_at"] = now()
     if use.stored is not None:
         values["scheme"], values["digest"] = use.stored
-    if use.stamp_before is not None and use.stored is None:
-        row = and_(row, or_(table.c.last_used_at.is_(None), table.c.last_used_at <= use.stamp_before))
     # Whoever holds the row delays nobody.
     free = select(table.c.id).where(row).with_for_update(skip_locked=True)
     if connection.dialect.name == "sqlite" or connection.execute(free).first() is not None:

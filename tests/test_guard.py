@@ -623,9 +623,13 @@ def test_a_missing_table_is_503_and_one_line_in_the_log(stored_host: Host, caplo
         "mariadb+pymysql://nobody:password@127.0.0.1:1/none",
     ],
 )
-def test_a_store_that_cannot_be_reached_is_503_and_tells_nobody_where_it_is(url: str) -> None:
+def test_a_store_that_cannot_be_reached_is_503_and_tells_nobody_where_it_is(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     host = Host(url)
     assert_unavailable(host.client().get("/api", headers=bearer(FORGED)))
+    assert re.match(r"The token store does not answer: OperationalError: .*\w", caplog.messages[-1])
+    assert "password" not in caplog.text
     assert_refused(host.client().get("/api", headers=bearer("x")), 401, INVALID)
 
 

@@ -60,7 +60,7 @@
     const wanted = panel.querySelector("[autofocus]");
     const active = document.activeElement;
     if (wanted) {
-      if (!panel.contains(active) || active.id === focusedId) {
+      if (!panel.contains(active) || (focusedId && active.id === focusedId)) {
         wanted.focus();
       }
     } else if (returnTo.length || !panel.contains(active)) {

@@ -270,7 +270,7 @@ def _preflight() -> bool:
     """
     if getattr(request.url_rule, "provide_automatic_options", request.url_rule is None):
         return True
-    if "Origin" in request.headers and "Access-Control-Request-Method" in request.headers:
+    if request.origin is not None and request.access_control_request_method is not None:
         abort(current_app.make_default_options_response())
     return False
 

@@ -407,9 +407,12 @@ def page(
     where = and_(mine, tests[status]) if status in tests else mine
     with _reading(state) as connection:
         counted = connection.execute(
-            select(func.count(), *(func.sum(case((test, 1), else_=0)) for test in tests.values())).where(mine)
-        ).one()
-        counts = dict(zip(("all", *tests), (int(count or 0) for count in counted), strict=True))
+            select(
+                func.count().label("all"),
+                *(func.count(case((test, 1))).label(key) for key, test in tests.items()),
+            ).where(mine)
+        )
+        counts: dict[str, int] = dict(counted.mappings().one())
         if search:
             # In Python, because databases fold the case of ASCII only, or of everything, or of nothing.
             found = connection.execute(select(columns.id, columns.name).where(where).order_by(*order)).all()
@@ -664,8 +667,8 @@ class _Lookup:
     def __init__(self, state: State, engine: Engine, count: int) -> None:
         dialect = engine.dialect
         digest = _table(state).c.digest
-        self.names = [f"digest_{number}" for number in range(count)]
-        self.statement = _select(state).where(or_(*(digest == bindparam(name) for name in self.names)))
+        names = self._named([""] * count)
+        self.statement = _select(state).where(or_(*(digest == bindparam(name) for name in names)))
         compiled = self.statement.compile(dialect=dialect)
         self.sql = str(compiled)
         # Where a driver takes parameters by place, they stand in the order of the digests: nothing else is bound.
@@ -676,13 +679,17 @@ class _Lookup:
         # On PostgreSQL a transaction round one SELECT costs two more round trips; on SQLite it costs nothing.
         self.autocommit = dialect.name == "postgresql"
 
+    @staticmethod
+    def _named(digests: list[str]) -> dict[str, str]:
+        return {f"digest_{number}": digest for number, digest in enumerate(digests)}
+
     def first(self, bind: Engine | Connection, digests: list[str]) -> Sequence[Any] | None:
         if isinstance(bind, Engine) and not _observed(bind):
             try:
                 return self._direct(bind, digests)
             except _StaleConnection:
                 pass
-        params = dict(zip(self.names, digests, strict=True))
+        params = self._named(digests)
         if isinstance(bind, Engine):
             with bind.connect() as connection:
                 return connection.execute(self.statement, params).first()
@@ -703,7 +710,7 @@ class _Lookup:
             if self.autocommit:
                 dialect.set_isolation_level(connection, "AUTOCOMMIT")
             cursor = connection.cursor()
-            cursor.execute(self.sql, digests if self.order else dict(zip(self.names, digests, strict=True)))
+            cursor.execute(self.sql, digests if self.order else self._named(digests))
             row = cursor.fetchone()
             cursor.close()
             if self.autocommit:

@@ -146,7 +146,7 @@ def test_one_nonce_makes_one_token(stored_host: Host) -> None:
         message = "This token was already generated. Its secret was shown once and cannot be shown again."
         assert (str(refusal.value), refusal.value.field) == (message, None)
         assert len(tokens.owned_by("ann")) == 1
-        tokens.generate("ann", "laptop", nonce="another")
+        tokens.generate("ann", "laptop", nonce="n")
         assert len(tokens.owned_by("ann")) == 2
 
 
@@ -262,6 +262,25 @@ def test_an_unknown_secret_is_one_select_and_no_write(stored_host: Host, monkeyp
     with wire(stored_host, monkeypatch) as sent:
         assert stored_host.client().get("/api", headers=bearer(str(secret.make("pat")))).status_code == 401
     assert [statement.split()[0] for statement in sent] == ["SELECT"]
+
+
+def test_on_postgresql_the_check_opens_no_transaction(
+    make_host: Callable[..., Host], server_database: Callable[[str], str]
+) -> None:
+    host = make_host(server_database("postgresql"))
+    client, header = host.client(), bearer(host.generate().secret)
+    client.get("/api", headers=header)
+    with host.app.app_context():
+        pool = host.db.engine.pool
+    given_back: list[Any] = []
+
+    def note(connection: Any, *_: Any) -> None:
+        given_back.append((connection.info.transaction_status, connection.autocommit))
+
+    sa.event.listen(pool, "reset", note)
+    assert client.get("/api", headers=header).status_code == 200
+    sa.event.remove(pool, "reset", note)
+    assert given_back == [(psycopg.pq.TransactionStatus.IDLE, False)]
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer x", "Bearer pat_x", "Basic x"])
@@ -658,6 +677,13 @@ def test_stamps_are_written_while_an_outer_context_stays_open(stored_host: Host)
             assert tokens.owned_by("ann")[0].last_used_at is not None, path
 
 
+def test_a_check_in_the_session_of_a_hook_is_stamped_as_well(stored_host: Host) -> None:
+    stored_host.app.before_request(lambda: stored_host.db.session.execute(sa.text("SELECT 1")) and None)
+    made = stored_host.generate()
+    assert stored_host.client().get("/api", headers=bearer(made.secret)).status_code == 200
+    assert stored_host.rows()[0]["last_used_at"] is not None
+
+
 def test_stamps_are_written_after_a_client_s_block(host: Host) -> None:
     made = host.generate()
     with host.client() as client:
@@ -683,6 +709,10 @@ def test_a_suite_whose_session_is_bound_to_one_connection_sees_what_it_did_not_c
             assert client.get("/api", headers=bearer(made.secret)).status_code == 200
             stored_host.db.session.remove()
             assert tokens.owned_by("ann")[0].last_used_at is not None
+            second = tokens.generate("ann", "second")
+            stored_host.db.session.execute(sa.text("SELECT 1"))
+            assert client.get("/api", headers=bearer(second.secret)).status_code == 200
+            assert all(token.last_used_at for token in tokens.owned_by("ann"))
             assert tokens.delete("ann", made.token.id)
             assert client.get("/api", headers=bearer(made.secret)).status_code == 401
             tokens.generate("ann", "laptop")
@@ -954,6 +984,90 @@ def test_a_page_holds_one_owner_s_tokens_only(stored_host: Host) -> None:
             assert [token.name for token in page.tokens] == ["Laptop of Bob"]
         page = tokens.page("ann", number=2, size=2, sort="name")
         assert ([token.name for token in page.tokens], page.pages, page.matching) == (["Laptop 2"], 2, 3)
+
+
+def in_every_state(host: Host, clock: Clock) -> None:
+    """Tokens of Ann's at the borders of every status, and one of each for Bob."""
+    today = clock.moment
+
+    def made(name: str, lifetime_days: int, **ago: float) -> str:
+        clock.moment = today - timedelta(**ago)
+        host.generate("bob", "of Bob", lifetime_days=lifetime_days)
+        return host.generate("ann", name, lifetime_days=lifetime_days).secret
+
+    made("gone", 10, days=10)
+    made("Edge", 10, days=10, microseconds=-1)
+    soon = made("soon", 20, days=5)
+    made("later", 20, days=5, microseconds=-1)
+    forever = made("Never", -1, days=1)
+    for hours, text in ((3, soon), (2, forever)):
+        clock.moment = today - timedelta(hours=hours)
+        assert host.client().get("/api", headers=bearer(text)).status_code == 200
+    clock.moment = today
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("", ["Never", "later", "soon", "Edge", "gone"]),
+        ("nonsense", ["Never", "later", "soon", "Edge", "gone"]),
+        ("-nonsense", ["Never", "later", "soon", "Edge", "gone"]),
+        ("created", ["Edge", "soon", "later", "Never", "gone"]),
+        ("-created", ["Never", "later", "soon", "Edge", "gone"]),
+        ("name", ["Edge", "later", "Never", "soon", "gone"]),
+        ("-name", ["soon", "Never", "later", "Edge", "gone"]),
+        ("expires", ["Edge", "soon", "later", "Never", "gone"]),
+        ("-expires", ["Never", "later", "soon", "Edge", "gone"]),
+        ("used", ["Edge", "later", "soon", "Never", "gone"]),
+        ("-used", ["Never", "soon", "Edge", "later", "gone"]),
+    ],
+)
+def test_live_tokens_stand_before_expired_ones_in_the_order_that_is_asked_for(
+    stored_host: Host, clock: Clock, sort: str, names: list[str]
+) -> None:
+    in_every_state(stored_host, clock)
+    with stored_host.app.app_context():
+        found = [token.name for token in tokens.page("ann", sort=sort).tokens]
+    unused = [name for name in found if name in ("Edge", "later")]
+    if sort.endswith("used"):  # neither was used: their ids decide, and those are random
+        names = [unused.pop(0) if name in ("Edge", "later") else name for name in names]
+    assert found == names
+
+
+@pytest.mark.parametrize(
+    ("status", "names"),
+    [
+        ("", {"gone", "Edge", "soon", "later", "Never"}),
+        ("odd", {"gone", "Edge", "soon", "later", "Never"}),
+        ("active", {"later", "Never"}),
+        ("expiring", {"Edge", "soon"}),
+        ("expired", {"gone"}),
+        ("unused", {"gone", "Edge", "later"}),
+    ],
+)
+def test_a_status_filters_one_owner_s_tokens_and_all_are_counted(
+    stored_host: Host, clock: Clock, status: str, names: set[str]
+) -> None:
+    in_every_state(stored_host, clock)
+    with stored_host.app.app_context():
+        page = tokens.page("ann", status=status)
+        assert {token.name for token in page.tokens} == names
+        assert {token.owner_id for token in page.tokens} == {"ann"}
+        assert page.counts == {"all": 5, "active": 2, "expiring": 2, "expired": 1, "unused": 3}
+        for size in (1, 2):
+            few = tokens.page("ann", status=status, size=size, number=10**9)
+            assert (few.matching, few.pages, few.number) == (len(names), -(-len(names) // size), few.pages)
+            assert few.tokens == [] or few.tokens[-1].id == page.tokens[-1].id
+        if status in ("active", "expiring", "expired"):
+            assert {token.status for token in page.tokens} == {status}
+
+
+def test_a_page_starts_with_the_first_and_holds_25(host: Host) -> None:
+    for number in range(26):
+        host.generate("ann", f"robot {number}")
+    with host.app.app_context():
+        page = tokens.page("ann")
+    assert (len(page.tokens), page.number, page.pages, page.matching) == (25, 1, 2, 26)
 
 
 # Signals and canaries

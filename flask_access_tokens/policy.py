@@ -112,7 +112,7 @@ def days_of(text: str) -> int:
 def longest_lifetime() -> int:
     """The longest lifetime the host allows, in days; -1 allows any, and tokens that never expire."""
     most: int = current_state().config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"]
-    return most if most == FOREVER else min(most, MAX_DAYS)
+    return min(most, MAX_DAYS)
 
 
 def default_lifetime() -> int:

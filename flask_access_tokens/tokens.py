@@ -810,7 +810,7 @@ def write_uses_of_outer_context(error: BaseException | None = None) -> None:
     """
     pushed = getattr(request_ctx, "_cv_tokens", None)
     if pushed and pushed[0][1] is None:
-        write_uses(error)
+        write_uses()
 
 
 def _write_use(table: Table, use: _Use) -> None:

@@ -185,6 +185,17 @@ def test_one_csrf_object_protects_two_applications_each_by_its_own_views() -> No
         assert two.test_client().post("/save", headers=made_in(two)).status_code == 400
 
 
+def test_the_host_s_protection_is_taught_once_however_many_requests_come() -> None:
+    app = application()
+    AccessTokens(app, SQLAlchemy(app))
+    csrf = CSRFProtect(app)
+    app.post("/save")(lambda: "changed")
+    assert app.test_client().post("/save").status_code == 400
+    taught = csrf.protect
+    assert app.test_client().post("/save").status_code == 400
+    assert csrf.protect is taught
+
+
 def test_a_host_that_exempts_views_itself_goes_on_doing_so() -> None:
     app = application()
     AccessTokens(app, SQLAlchemy(app))

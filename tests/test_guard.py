@@ -78,8 +78,31 @@ def test_a_good_token_lets_its_owner_in(stored_host: Host) -> None:
     secret = stored_host.generate("ann", scopes=["read"]).secret
     response = stored_host.client().get("/api", headers=bearer(secret))
     assert response.get_json() == {"owner": "ann", "scopes": ["read"]}
-    assert "authorization" in response.vary
+    assert response.headers["Vary"] == "Authorization"
     assert "WWW-Authenticate" not in response.headers
+
+
+@pytest.mark.parametrize("status", [204, 302, 404, 500])
+def test_an_answer_of_the_view_s_own_stays_as_it_is(host: Host, status: int) -> None:
+    host.app.get("/own")(token_required(lambda: Response(status=status)))
+    response = host.client().get("/own", headers=bearer(host.generate().secret))
+    assert response.status_code == status
+    assert not {"WWW-Authenticate", "Cache-Control"} & set(response.headers.keys())
+
+
+@pytest.mark.parametrize(("status", "challenged"), [(200, False), (299, False), (300, True), (404, True)])
+def test_a_view_that_catches_the_refusal_may_answer_all_the_same(host: Host, status: int, challenged: bool) -> None:
+    @host.app.get("/lenient")
+    def lenient() -> Response:
+        try:
+            require_token()
+        except HTTPException:
+            return Response(status=status)
+        return Response()
+
+    response = host.client().get("/lenient")
+    assert response.status_code == status
+    assert ("WWW-Authenticate" in response.headers) is challenged
 
 
 @pytest.mark.case("A01", "R1")
@@ -969,6 +992,7 @@ def test_a_view_s_caching_is_kept_and_a_cache_never_mixes_people_up(host: Host) 
         if not vary or key not in store:
             answer = client.get("/cached", headers=headers)
             assert answer.headers["Cache-Control"] == "public, max-age=60"
+            assert answer.headers["Vary"] == "Accept-Encoding, Authorization"
             vary[:] = sorted(answer.vary.as_set())
             store[tuple(headers.get(name.title()) for name in vary)] = answer.data
             return json.loads(answer.data)

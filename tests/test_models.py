@@ -1,5 +1,6 @@
 """The row: the ready-made model and the host's own."""
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -83,9 +84,22 @@ def test_an_owner_id_that_does_not_fit_the_column_is_refused(
                 lambda owner=owner: tokens.delete_all(owner),
                 lambda owner=owner: tokens.delete(owner, uuid.uuid4()),
             ):
-                with pytest.raises(ValueError, match="does not fit"):
+                message = f"Owner id {owner!r} does not fit the column owner_id, which holds int."
+                with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
                     verb()
     assert host.rows() == []
+
+
+def test_an_owner_id_of_64_bits_fits_and_a_longer_one_does_not(
+    make_host: Callable[..., Host], database_url: str
+) -> None:
+    host = make_host(database_url, model=own_model(sa.BigInteger()))
+    with host.app.app_context():
+        for fits in (2**63 - 1, 1 - 2**63):
+            assert tokens.owned_by(fits) == []
+        for too_long in (2**63, -(2**63)):
+            with pytest.raises(ValueError, match="does not fit"):
+                tokens.owned_by(too_long)
 
 
 @pytest.mark.parametrize("owner", ["x", "{00000000-0000-0000-0000-000000000007}", "0" * 31 + "7"])

@@ -1,5 +1,6 @@
 """What a token may be: the wishes that are granted, and the words in which the others are refused."""
 
+import enum
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -25,9 +26,31 @@ def test_what_cannot_be_an_owner_id_is_refused_by_every_verb(host: Host, owner_i
             lambda: tokens.delete_all(owner_id),
             lambda: tokens.page(owner_id),
         ):
-            with pytest.raises(ValueError, match=r"^An owner id is "):
+            with pytest.raises(ValueError, match=r"^An owner id is ") as error:
                 verb()
+            if isinstance(owner_id, str):
+                says = "1 to 255 characters on one line, without blanks around it: databases disagree on them."
+            else:
+                says = f"an int, a UUID or a text, not {type(owner_id).__name__}."
+            assert str(error.value) == f"An owner id is {says}"
     assert seen == []
+
+
+class Number(int, enum.Enum):
+    ONE = 1
+
+
+class Word(str, enum.Enum):  # noqa: UP042
+    ANN = "ann"
+
+
+@pytest.mark.parametrize(("owner_id", "text"), [(Number.ONE, "1"), (Word.ANN, "ann")])
+def test_an_owner_id_that_is_a_member_of_an_enumeration_counts_by_its_value(
+    host: Host, owner_id: Any, text: str
+) -> None:
+    assert host.generate(owner_id).token.owner_id == text
+    with host.app.app_context():
+        assert len(tokens.owned_by(text)) == 1
 
 
 def refused(host: Host, field: str | None, **wish: Any) -> str:
@@ -48,6 +71,7 @@ NAMES_BROKEN += ["a\u200bb", "a\ufeffb", "a\u200eb", "a\u00adb", "\ud800", "a\u2
 SCOTLAND = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 NAMES_FINE = [
     "a",
+    "a\U000e0020b",
     SCOTLAND,
     "x" * 100,
     "王" * 100,

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from flask import Flask
 from host import Clock, Host, bearer
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
 from flask_access_tokens import current_token, secret, token_deleted, token_generated, token_required, tokens
@@ -281,6 +281,42 @@ def test_on_postgresql_the_check_opens_no_transaction(
     assert client.get("/api", headers=header).status_code == 200
     sa.event.remove(pool, "reset", note)
     assert given_back == [(psycopg.pq.TransactionStatus.IDLE, False)]
+
+
+def test_the_check_makes_no_session_of_the_host_s(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, header = stored_host.client(), bearer(stored_host.generate().secret)
+    client.get("/api", headers=header)
+    made: list[Session] = []
+    initialise = Session.__init__
+
+    def noted(session: Session, *args: Any, **kwargs: Any) -> None:
+        made.append(session)
+        initialise(session, *args, **kwargs)
+
+    monkeypatch.setattr(Session, "__init__", noted)
+    for _ in range(3):
+        assert client.get("/api", headers=header).status_code == 200
+    assert made == []
+
+
+def test_a_session_that_is_set_up_anew_is_asked_anew(make_host: Callable[..., Host], tmp_path: Path) -> None:
+    one, two = (make_host(f"sqlite:///{tmp_path / name}") for name in ("one.sqlite3", "two.sqlite3"))
+    header = bearer(one.generate().secret)
+    engines = []
+    for host in (one, two):
+        with host.app.app_context():
+            engines.append(host.db.engine)
+    factory = sessionmaker(bind=engines[0])
+    one.db.session = sa.orm.scoped_session(factory)
+
+    def status() -> int:
+        return int(one.client().get("/api", headers=header).status_code)
+
+    assert status() == 200
+    factory.configure(bind=engines[1])
+    assert status() == 401
+    one.db.session = sa.orm.scoped_session(sessionmaker(bind=engines[0]))
+    assert status() == 200
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer x", "Bearer pat_x", "Basic x"])

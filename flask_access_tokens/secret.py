@@ -94,7 +94,7 @@ def digests(secret: Secret | str, peppers: Iterable[str | bytes]) -> dict[str, s
     The unkeyed digest stands last, so that the first pepper loses no token.
     """
     keys = [_key(pepper) for pepper in peppers]  # first: where one is bad, no frame holds the text
-    text = str(secret).encode("ascii")
+    text = str(secret).encode()
     found = {_KEYED + name: hmac.digest(key, text, "sha256").hex() for name, key in keys}
     found[PLAIN] = sha256(text).hexdigest()
     return found
@@ -116,7 +116,7 @@ def _key(pepper: str | bytes) -> tuple[str, bytes]:
 
 
 def _checksum(text: str) -> str:
-    number = crc32(text.encode("ascii", "replace"))
+    number = crc32(text.encode())
     digits = ""
     for _ in range(CHECKSUM):
         number, digit = divmod(number, 62)

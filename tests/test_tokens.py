@@ -17,12 +17,22 @@ import pymysql.cursors
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as HostSession
 from host import Clock, Host, bearer
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
-from flask_access_tokens import current_token, secret, token_deleted, token_generated, token_required, tokens
+from flask_access_tokens import (
+    AccessTokens,
+    current_token,
+    secret,
+    token_deleted,
+    token_generated,
+    token_required,
+    tokens,
+)
 from flask_access_tokens.tokens import TokenRefused
 
 OLD_ROWS = json.loads((Path(__file__).parent / "data" / "rows-of-0.1.0.json").read_text())
@@ -317,6 +327,42 @@ def test_a_session_that_is_set_up_anew_is_asked_anew(make_host: Callable[..., Ho
     assert status() == 401
     one.db.session = sa.orm.scoped_session(sessionmaker(bind=engines[0]))
     assert status() == 200
+
+
+@pytest.mark.case("E24")
+def test_the_check_and_the_verbs_use_the_primary_even_where_a_session_reads_from_a_replica(tmp_path: Path) -> None:
+    replica = sa.create_engine(f"sqlite:///{tmp_path / 'replica.sqlite3'}")
+
+    class Routing(HostSession):
+        def get_bind(self, mapper: Any = None, *, clause: Any = None, **arguments: Any) -> Any:
+            writes = self._flushing or isinstance(clause, (sa.Insert, sa.Update, sa.Delete))
+            return db.engine if writes else replica
+
+    app = Flask("host")
+    app.config.update(SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path / 'host.sqlite3'}")
+    db = SQLAlchemy(app, session_options={"class_": Routing})
+    AccessTokens(app, db)
+
+    @app.get("/api")
+    @token_required
+    def api() -> dict[str, str]:
+        return {"owner": current_token.owner_id}
+
+    with app.app_context():
+        db.metadata.create_all(replica)
+        db.metadata.create_all(db.engine)
+        made = tokens.generate("ann", "laptop")
+        with db.engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar() == 1
+        assert app.test_client().get("/api", headers=bearer(made.secret)).status_code == 200
+        assert [token.last_used_at is not None for token in tokens.owned_by("ann")] == [True]
+        assert tokens.delete("ann", made.token.id)
+        assert app.test_client().get("/api", headers=bearer(made.secret)).status_code == 401
+        db.session.remove()
+        db.engine.dispose()
+    with replica.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar() == 0
+    replica.dispose()
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer x", "Bearer pat_x", "Basic x"])

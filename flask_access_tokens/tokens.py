@@ -796,7 +796,7 @@ def write_uses(error: BaseException | None = None) -> None:
     for use in g.pop("_access_token_uses", ()):
         state = current_state()
         if time.monotonic() < state.stamps_resume_at:
-            continue
+            return
         try:
             _write_use(_table(state), use)
         except Exception as failed:

@@ -824,6 +824,13 @@ def test_require_token_may_be_optional(host: Host) -> None:
     assert_refused(client.get("/view", headers=bearer("x")), 401, INVALID)
 
 
+def test_a_function_may_be_guarded_optionally_in_one_call(host: Host) -> None:
+    guarded: Any = token_required(lambda: "in", optional=True)  # type: ignore[call-overload]
+    host.app.get("/view")(guarded)
+    assert host.client().get("/view").text == "in"
+    assert_refused(host.client().get("/view", headers=bearer("x")), 401, INVALID)
+
+
 def test_a_guarded_view_keeps_its_name_and_its_arguments(host: Host) -> None:
     @host.app.get("/things/<int:number>")
     @token_required

@@ -85,13 +85,23 @@ def test_a_hint_is_the_prefix_an_ellipsis_and_the_last_four_characters() -> None
     ["", "_", "a_", "_a", "a__b", "1a", "a-b", "a b", "a\n", "ä", "１", "a" * 33, "a.b", 7, None, b"pat"],
 )
 def test_a_prefix_that_breaks_the_form_is_refused(prefix: object) -> None:
-    with pytest.raises(ValueError, match="ACCESS_TOKENS_PREFIX"):
-        secret.prefixes([prefix])
+    with pytest.raises(ValueError, match="ACCESS_TOKENS_PREFIX") as error:
+        secret.prefixes(["fine", prefix])
+    assert str(error.value) == (
+        f"ACCESS_TOKENS_PREFIX {prefix!r} cannot be used: take up to 32 ASCII letters and digits, a letter first;"
+        " words may be joined by one underscore."
+    )
+
+
+@pytest.mark.parametrize("configured", [["new", "my_old"], ("new", "my_old")])
+def test_prefixes_are_taken_in_the_order_they_are_configured(configured: object) -> None:
+    assert secret.prefixes(configured) == ("new", "my_old")
 
 
 @pytest.mark.parametrize("configured", [[], (), None, 7, {"pat"}])
 def test_no_prefix_at_all_is_refused(configured: object) -> None:
-    with pytest.raises(ValueError, match="ACCESS_TOKENS_PREFIX"):
+    message = "ACCESS_TOKENS_PREFIX must be a text or a list of texts, newest first."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         secret.prefixes(configured)
 
 

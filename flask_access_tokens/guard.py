@@ -200,7 +200,7 @@ def _admit(guard: Guard, state: State, req: Request) -> Token | None:
     off = state.switched_off
     if off and bearer.count(req.environ.get("HTTP_AUTHORIZATION")):
         raise _refused("disabled", _invalid("Access tokens are disabled."))
-    credential = None if off else _credential(state, req)
+    credential = _credential(state, req)
     if credential is None:
         if guard.optional:
             return None

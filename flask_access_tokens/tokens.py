@@ -239,17 +239,13 @@ def read(state: State, digests: Mapping[str, str]) -> Match | None:
     It reads on the connection of the host's session where that holds one, so that a request never needs two; else
     on a short one of its own. A row counts only under the scheme it names: equality in Python is exact.
     """
+    bind = _bind(state)
     session = _begun_session(state)
-    engine: Engine | Connection
-    bind: Engine | Connection
-    engine = bind = _bind(state)
-    if session is not None:
-        bind = session.connection(bind_arguments=_bind_arguments(state))
-        engine = engine if isinstance(engine, Connection) else bind.engine
-    row = _lookup(state, bind, len(digests)).first(bind, list(digests.values()))
+    reader = bind if session is None else session.connection(bind_arguments=_bind_arguments(state))
+    row = _lookup(state, reader, len(digests)).first(reader, list(digests.values()))
     if row is None or digests.get(row[10]) != row[9]:
         return None
-    return Match(_token(row), digests, engine)
+    return Match(_token(row), digests, bind)
 
 
 def owned_by(owner_id: object) -> list[Token]:

@@ -376,7 +376,7 @@ def page(
     table, moment = _table(state), now()
     columns = table.c
     mine = columns.owner_id == _owner_value(state, policy.owner_key(owner_id))
-    expired = and_(columns.expires_at.is_not(None), columns.expires_at <= moment)
+    expired = columns.expires_at <= moment
     soon = moment + timedelta(days=EXPIRING_DAYS)
     tests = {
         "active": or_(columns.expires_at.is_(None), columns.expires_at > soon),
@@ -391,7 +391,7 @@ def page(
         "used": columns.last_used_at,
     }
     wanted = keys.get(sort.removeprefix("-"), columns.created_at)
-    turned = sort.startswith("-") or sort.removeprefix("-") not in keys
+    turned = sort not in keys
     # NULL is "never": later than any date of expiry, earlier than any use. Databases disagree on where NULLs go.
     never = case((wanted.is_(None), 1 if sort.removeprefix("-") == "expires" else -1), else_=0)
     order = [
@@ -415,7 +415,7 @@ def page(
             ids = [row[0] for row in found if search.casefold() in row[1].casefold()]
             matching = len(ids)
         else:
-            matching = counts.get(status or "all", counts["all"])
+            matching = counts.get(status, counts["all"])
         pages = max(1, -(-matching // size))
         number = min(max(1, number), pages)
         start = (number - 1) * size

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, render_template, render_template_strin
 from host import Host
 from jinja2 import DictLoader
 from playwright.sync_api import Page, expect
-from sites import SECRET, Site, generate, open_form, said, send
+from sites import SECRET, Site, generate, open_form, said, send, settle
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_access_tokens import panel
@@ -90,6 +90,7 @@ def own_htmx(npm: Path, version: int) -> Path | None:
 
 def expect_in_place(page: Page) -> None:
     """One panel, inside the host's page, and the host's page round it."""
+    settle(page)
     expect(page.locator("#access-tokens")).to_have_count(1)
     expect(page.locator("#main #access-tokens .access-tokens-head")).to_have_count(1)
     expect(page.locator("body > header")).to_have_text("My host Home Tokens")
@@ -112,6 +113,7 @@ def go_all_the_way(site: Site, page: Page) -> None:
     expect(said(page)).to_have_text("Token copied to clipboard.")
     page.get_by_role("button", name="Done").click()
     expect(page.get_by_label("Your new token")).to_have_count(0)
+    expect_in_place(page)
     page.get_by_label("Search tokens").fill("LAP")
     page.get_by_label("Search tokens").press("Enter")
     # The list before the search said as much: its answer is there when the links keep the search.
@@ -222,8 +224,10 @@ def test_what_fails_is_said_on_the_page_and_nothing_typed_is_lost(
     send(page)
     expect(page.get_by_role("row", name="patient")).to_be_visible()
     assert len(site.host.rows()) == 1
+    settle(page)
     page.get_by_role("button", name="Delete token patient").click()
     page.get_by_role("button", name="Delete token", exact=True).wait_for()
+    settle(page)
     page.context.request.get(f"{site.address}/sign-out")
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page.get_by_role("heading", name="Sign in to my host")).to_be_visible()

@@ -616,6 +616,10 @@ def assert_unavailable(response: Any) -> None:
     assert 1 <= int(response.headers["Retry-After"]) <= 5
     description = "The access token cannot be checked now. Try again in a moment."
     assert response.get_json() == {"error": "temporarily_unavailable", "error_description": description}
+    assert_silent_on_the_store(response)
+
+
+def assert_silent_on_the_store(response: Any) -> None:
     shown = f"{response.headers}{response.text}".lower()
     for word in ("select", "access_tokens", "sqlite", "psycopg", "pymysql", "127.0.0.1", "traceback", "/nowhere"):
         assert word not in shown
@@ -675,6 +679,7 @@ def test_a_503_survives_the_host_s_own_handlers(host: Host) -> None:
     assert_refused(answer, 503, None)
     assert answer.headers["Retry-After"] == "2"
     assert answer.get_json() == {"error": "sorry"}
+    assert_silent_on_the_store(answer)
 
 
 # The shapes of views

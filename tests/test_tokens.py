@@ -833,6 +833,7 @@ def test_a_stamp_that_fails_costs_the_request_nothing_and_one_line_a_minute(
     assert stored_host.app.extensions["access_tokens"].failed_stamps == 5
     (record,) = [record for record in caplog.records if record.name == "flask_access_tokens"]
     assert record.getMessage() == "Last-used times are not being written (Exception: disk full); 1 failed so far."
+    assert "UPDATE" not in caplog.text
 
 
 def test_a_stamp_that_fails_is_tried_again_after_a_second_and_logged_again_after_a_minute(

@@ -3,10 +3,10 @@
 __version__ = "0.1.0"
 
 from . import tokens as tokens
+from .api.guard import current_token as current_token
+from .api.guard import require_token as require_token
+from .api.guard import token_required as token_required
 from .extension import AccessTokens as AccessTokens
-from .guard import current_token as current_token
-from .guard import require_token as require_token
-from .guard import token_required as token_required
 from .models import AccessTokenMixin as AccessTokenMixin
 from .signals import token_deleted as token_deleted
 from .signals import token_generated as token_generated

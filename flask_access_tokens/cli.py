@@ -9,7 +9,8 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from . import policy, routes, secret, tokens
+from . import policy, secret, tokens
+from .api import routes
 from .state import State, current_state
 
 Command = TypeVar("Command", bound=Callable[..., Any])

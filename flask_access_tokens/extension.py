@@ -5,9 +5,11 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app
 
-from . import guard, models, tokens, views
+from . import models, tokens
+from .api import guard
 from .cli import commands
 from .models import AccessTokenMixin
+from .page import views
 from .state import Loaders, State, check_config
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])

@@ -8,7 +8,7 @@ from host import short
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flask_access_tokens import bearer
+from flask_access_tokens.api import bearer
 
 GOOD = "pat_" + "A" * 49
 

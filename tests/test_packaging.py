@@ -88,7 +88,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_both_licences(wheel: Path
     assert "flask_access_tokens/py.typed" in packed
     assert {name.split("/", 2)[2] for name in packed if ".dist-info/licenses/" in name} == {
         "LICENSE",
-        "flask_access_tokens/static/htmx-LICENSE.txt",
+        "flask_access_tokens/page/static/htmx-LICENSE.txt",
     }
     assert {name.split("/")[0].split("-")[0] for name in packed} == {"flask_access_tokens"}
 

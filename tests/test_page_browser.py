@@ -15,7 +15,7 @@ from sites import SECRET, Site, generate, said
 
 from flask_access_tokens import tokens
 
-HTMX = Path(tokens.__file__).parent / "static" / "htmx-4.0.1.min.js"
+HTMX = Path(tokens.__file__).parent / "page" / "static" / "htmx-4.0.1.min.js"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from sites import SECRET, Site, generate, open_form, said, send, settle
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from flask_access_tokens import panel
+from flask_access_tokens.page import panel
 
 TEMPLATES = Path(panel.__file__).parent / "templates" / "access_tokens"
 

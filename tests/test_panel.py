@@ -288,9 +288,9 @@ def test_every_acting_element_names_its_target_and_its_swap(host: Host) -> None:
 def test_every_template_and_custom_property_is_described() -> None:
     package = Path(tokens.__file__).parent
     described = (Path(__file__).parent.parent / "docs" / "page.md").read_text()
-    for template in (package / "templates" / "access_tokens").iterdir():
+    for template in (package / "page" / "templates" / "access_tokens").iterdir():
         assert f"`{template.name}`" in described
-    style = (package / "static" / "access-tokens.css").read_text()
+    style = (package / "page" / "static" / "access-tokens.css").read_text()
     listed, used = style.split("*/", 1)
     properties = set(re.findall(r"--access-tokens-[a-z-]+", used))
     assert properties == set(re.findall(r"--access-tokens-[a-z-]+", listed))

@@ -941,7 +941,7 @@ def test_a_form_under_an_older_key_is_good_while_the_key_is_a_fallback(host: Hos
 def test_a_form_left_open_for_more_than_a_day_expires(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     client = host.client("ann")
     form = wish(client, name="t-typed")
-    monkeypatch.setattr("flask_access_tokens.views.FORM_AGE", -1)
+    monkeypatch.setattr("flask_access_tokens.page.views.FORM_AGE", -1)
     answer = client.post(NEW, data=form)
     assert answer.status_code == 400
     assert "t-typed" in answer.text

@@ -17,12 +17,13 @@ from werkzeug.exceptions import (
 )
 from werkzeug.local import LocalProxy
 
-from . import bearer, routes, secret, tokens
+from .. import secret, tokens
+from ..secret import Secret
+from ..signals import token_rejected, token_used
+from ..state import SCOPE, State, current_state, logger
+from ..tokens import Token
+from . import bearer, routes
 from .routes import Guard
-from .secret import Secret
-from .signals import token_rejected, token_used
-from .state import SCOPE, State, current_state, logger
-from .tokens import Token
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -7,8 +7,8 @@ from flask_wtf import FlaskForm
 from wtforms import Field, HiddenField, SelectMultipleField, StringField, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from . import policy
-from .policy import TokenRefused
+from .. import policy
+from ..policy import TokenRefused
 
 Value = TypeVar("Value")
 Checked = TypeVar("Checked")

@@ -28,12 +28,13 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import Forbidden, HTTPException, NotFound, ServiceUnavailable, Unauthorized
 from werkzeug.routing import BuildError
 
-from . import bearer, policy, routes, texts, tokens
+from .. import policy, texts, tokens
+from ..api import bearer, routes
+from ..state import State, current_state, logger
+from ..texts import gettext as _
+from ..tokens import AlreadyGenerated, NewToken, TokenRefused
 from .forms import DeleteForm, GenerateForm
 from .panel import Panel, asset_url, list_state
-from .state import State, current_state, logger
-from .texts import gettext as _
-from .tokens import AlreadyGenerated, NewToken, TokenRefused
 
 FORM_AGE = 24 * 60 * 60
 """Seconds for which a form that was left open still makes its token."""

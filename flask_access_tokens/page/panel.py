@@ -11,11 +11,11 @@ from typing import Any
 
 from flask import request, url_for
 
-from . import policy, texts, tokens
-from .state import FOREVER, current_state
-from .texts import gettext as _
-from .texts import ngettext
-from .tokens import NewToken, Page, Token
+from .. import policy, texts, tokens
+from ..state import FOREVER, current_state
+from ..texts import gettext as _
+from ..texts import ngettext
+from ..tokens import NewToken, Page, Token
 
 PAGE_SIZE = 25
 PRESETS = (7, 30, 60, 90, 365)

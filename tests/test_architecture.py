@@ -1,4 +1,4 @@
-"""The shape of the house: which room may know which, where SQL lives, what the repository holds."""
+"""The rules of the architecture: which module may import which, where SQL is, what the repository holds."""
 
 import ast
 import hashlib
@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -18,77 +19,95 @@ from flask_access_tokens import tokens
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "flask_access_tokens"
 
-FLOORS = (
+LAYERS = (
     {"__init__"},
     {"extension"},
-    {"views", "guard", "cli"},
-    {"panel", "forms"},
+    {"page", "api", "cli"},
     {"tokens"},
     {"policy"},
     {"state"},
-    {"routes", "bearer", "models", "secret", "signals", "texts"},
+    {"models", "secret", "signals", "texts"},
 )
-"""From the roof down. A room imports from the floors below its own, and no other."""
+"""Modules and packages from the top down. Each imports from the layers below its own, and from no other."""
+
+SIDEWAYS = {
+    ("page.views", "api.bearer"),
+    ("page.views", "api.routes"),
+    ("cli", "api.routes"),
+}
+"""The exceptions: the list of guarded routes is shown in three places, and the page refuses bearer credentials."""
 
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 RUNS = {"commit", "execute", "exec_driver_sql", "scalar", "scalars", "flush", "rollback"}
-BY_NEITHER = {"prune", "count_by_scheme"}
-"""The operator's verbs: they name neither an owner nor a digest."""
+OF_OPERATORS = {"prune", "count_by_scheme"}
+"""The operators' operations: they name neither an owner nor a digest."""
 
 
-def trees() -> dict[str, ast.Module]:
-    """Every room, parsed."""
-    return {path.stem: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py")}
+def modules() -> dict[str, ast.Module]:
+    """Every module by its dotted name within the package, parsed; a package is named ``package.__init__``."""
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text())
+        for path in PACKAGE.rglob("*.py")
+    }
 
 
-def imports(tree: ast.Module, rooms: set[str]) -> set[str]:
-    """The rooms that a room imports anywhere in it, under ``TYPE_CHECKING`` and inside functions too."""
+def imports(name: str, tree: ast.Module, known: set[str]) -> set[str]:
+    """The modules of the package that a module imports, under ``TYPE_CHECKING`` and inside functions too."""
     found: set[str] = set()
+    package = name.split(".")[:-1]
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level == 0 and module.split(".")[0] != "flask_access_tokens":
-                continue
-            named = module if node.level else module.removeprefix("flask_access_tokens").lstrip(".")
-            found |= {named.split(".")[0]} if named else {alias.name for alias in node.names} & rooms
-        elif isinstance(node, ast.Import):
-            found |= {
-                [*alias.name.split("."), "__init__"][1]
-                for alias in node.names
-                if alias.name.split(".")[0] == "flask_access_tokens"
-            }
+        if isinstance(node, ast.Import):
+            assert not [alias for alias in node.names if alias.name.startswith("flask_access_tokens")], name
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        assert not (node.module or "").startswith("flask_access_tokens"), f"{name}: import relatively"
+        if node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            for alias in node.names:
+                whole, parent = (".".join(filter(None, parts)) for parts in ([*base, alias.name], base))
+                found.add(whole if whole in known else parent if parent in known else f"{parent}.__init__")
     return found
 
 
-def test_every_room_stands_on_a_floor() -> None:
-    assert set().union(*FLOORS) == set(trees())
+def layer_of(name: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if name.split(".")[0] in layer)
 
 
-@pytest.mark.parametrize("number", range(len(FLOORS)))
-def test_imports_run_down_never_up_and_never_sideways(number: int) -> None:
-    rooms = trees()
-    below: set[str] = set().union(*FLOORS[number + 1 :])
-    for room in FLOORS[number]:
-        assert imports(rooms[room], set(rooms)) <= below, room
+def test_every_module_has_a_layer() -> None:
+    assert set().union(*LAYERS) == {name.split(".")[0] for name in modules()}
 
 
-@pytest.mark.parametrize("room", ["secret", "bearer"])
-def test_what_is_audited_alone_imports_nothing_of_the_house(room: str) -> None:
-    rooms = trees()
-    assert imports(rooms[room], set(rooms)) == set()
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_run_down_never_up_and_never_sideways(name: str) -> None:
+    trees = modules()
+    for imported in imports(name, trees[name], set(trees)):
+        within = "." in name and imported.split(".")[0] == name.split(".")[0]
+        assert within or (name, imported) in SIDEWAYS or layer_of(imported) > layer_of(name), imported
 
 
-def test_statements_and_commits_are_in_the_hall_alone() -> None:
-    for room, tree in trees().items():
-        if room == "tokens":
+def test_no_two_modules_import_each_other() -> None:
+    trees = modules()
+    graph = {name: imports(name, tree, set(trees)) for name, tree in trees.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(trees)
+
+
+@pytest.mark.parametrize("name", ["secret", "api.bearer"])
+def test_what_is_audited_alone_imports_nothing_of_the_package(name: str) -> None:
+    trees = modules()
+    assert imports(name, trees[name], set(trees)) == set()
+
+
+def test_statements_and_commits_are_in_the_operations_alone() -> None:
+    for name, tree in modules().items():
+        if name == "tokens":
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy":
-                assert not {alias.name for alias in node.names} & STATEMENTS, room
+                assert not {alias.name for alias in node.names} & STATEMENTS, name
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                assert node.func.attr not in RUNS, f"{room}:{node.lineno}"
+                assert node.func.attr not in RUNS, f"{name}:{node.lineno}"
             if isinstance(node, ast.Attribute) and node.attr == "session":
-                assert room == "state", f"{room}:{node.lineno}"
+                assert name == "state", f"{name}:{node.lineno}"
 
 
 def test_every_function_with_a_statement_names_the_owner_or_the_digest() -> None:
@@ -106,14 +125,14 @@ def test_every_function_with_a_statement_names_the_owner_or_the_digest() -> None
         calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
         return {call.id for call in calls if isinstance(call, ast.Name)} & {*STATEMENTS, "delete_from", "_select"}
 
-    functions = [node for node in ast.walk(trees()["tokens"]) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.walk(modules()["tokens"]) if isinstance(node, ast.FunctionDef)]
     unbound = {
         function.name
         for function in functions
         if statements(function) and not names(function) & {"owner_id", "digest"}
     }
-    # _select is the list of columns, to which each verb adds its condition.
-    assert unbound == {*BY_NEITHER, "_select"}
+    # _select is the list of columns, to which each operation adds its condition.
+    assert unbound == {*OF_OPERATORS, "_select"}
 
 
 @pytest.fixture
@@ -166,7 +185,7 @@ def test_every_statement_that_runs_for_a_person_or_a_program_names_the_owner_or_
 
 
 def test_the_vendored_htmx_is_the_file_that_its_record_names() -> None:
-    static = PACKAGE / "static"
+    static = PACKAGE / "page" / "static"
     record = json.loads((static / "htmx.json").read_text())
     assert record["version"] == "4.0.1"
     assert record["sha256"] == "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130"

@@ -1,0 +1,1 @@
+"""The page where people generate, see and delete their own tokens."""

@@ -395,7 +395,7 @@ def _people(count: int) -> list[str]:
 
 
 def _forged() -> str:
-    return str(secret.make("pat"))
+    return str(secret.generate("pat"))
 
 
 def _asking(gunicorn: Gunicorn, path: str, **arguments: Any) -> Callable[[int], Answer]:

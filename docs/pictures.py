@@ -17,7 +17,7 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests")]
 from browser import launch  # noqa: E402
 
 from demo_app import access_tokens, create_app, db  # noqa: E402
-from flask_access_tokens import tokens  # noqa: E402
+from flask_access_tokens import clock, tokens  # noqa: E402
 
 ROWS = (
     # name, description, days since it was generated, its lifetime, days since its last use
@@ -51,7 +51,7 @@ def _fill() -> None:
         row = db.session.get(access_tokens.model, made.token.id)
         row.created_at -= timedelta(days=age)
         row.expires_at -= timedelta(days=age)
-        row.last_used_at = tokens.now() - timedelta(days=used)
+        row.last_used_at = clock.now() - timedelta(days=used)
     db.session.commit()
 
 

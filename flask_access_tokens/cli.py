@@ -1,7 +1,8 @@
-"""The operator's door: ``flask access-tokens``."""
+"""The command line for operators: ``flask access-tokens``."""
 
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -12,146 +13,130 @@ from flask.cli import AppGroup
 from . import policy, secret, tokens
 from .api import routes
 from .state import State, current_state
+from .store.connections import error_summary
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 commands = AppGroup("access-tokens", help="Generate, list and delete access tokens.")
 
 
-def _say_errors(command: Command) -> Command:
-    """Answer a refused wish or a store that cannot be reached in one line."""
+def report_errors(command: Command) -> Command:
+    """Print a refused request or a database error as one line, and exit with 1."""
 
     @wraps(command)
-    def said(*args: Any, **kwargs: Any) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except ValueError as refused:
             raise click.ClickException(str(refused)) from None
         except tokens.StoreError as error:
-            raise click.ClickException(f"The token store cannot be used: {tokens.failure(error)}") from None
+            raise click.ClickException(f"The token store cannot be used: {error_summary(error)}") from None
 
-    return said  # type: ignore[return-value]
+    return run  # type: ignore[return-value]
 
 
 @commands.command()
 @click.argument("owner_id")
 @click.argument("name")
 @click.option("--description", default="", help="One line of at most 255 characters.")
-@click.option("--lifetime-days", help="Days until it expires; -1 never. Default: as configured.")
-@click.option("--scope", "scopes", multiple=True, help="A declared scope; repeat it for more.")
-@_say_errors
+@click.option("--lifetime-days", help="Days until the token expires; -1 for never. Default: as configured.")
+@click.option("--scope", "scopes", multiple=True, help="A declared scope; repeat the option for more.")
+@report_errors
 def generate(owner_id: str, name: str, description: str, lifetime_days: str | None, scopes: tuple[str, ...]) -> None:
-    """Generate a token for OWNER_ID and print its secret, alone, on standard output."""
-    days = None if lifetime_days is None else policy.days_of(lifetime_days)
+    """Generate a token for OWNER_ID. The secret alone is printed to standard output."""
+    days = None if lifetime_days is None else policy.parse_lifetime(lifetime_days)
     new = tokens.generate(owner_id, name, description=description, lifetime_days=days, scopes=scopes)
-    click.echo(f"Token {new.token.id} generated; its secret is shown this once:", err=True)
+    click.echo(f"Token {new.token.id} generated. Its secret is shown only this once:", err=True)
     click.echo(new.secret)
 
 
 @commands.command("list")
 @click.argument("owner_id", required=False)
-@_say_errors
+@report_errors
 def list_(owner_id: str | None) -> None:
-    """List the tokens of OWNER_ID, or everybody's."""
+    """List the tokens of OWNER_ID, or those of all owners."""
     state = current_state()
-    found = tokens.everyones() if owner_id is None else iter(tokens.owned_by(owner_id))
-    click.echo(
-        "\t".join(
-            (
-                "TOKEN ID",
-                "OWNER",
-                "NAME",
-                "TOKEN",
-                "STATUS",
-                "SCOPES",
-                "CREATED",
-                "EXPIRES",
-                "LAST USED",
-            )
+    listed = tokens.iter_all() if owner_id is None else tokens.owned_by(owner_id)
+    columns = ("TOKEN ID", "OWNER", "NAME", "TOKEN", "STATUS", "SCOPES", "CREATED", "EXPIRES", "LAST USED")
+    click.echo("\t".join(columns))
+    for token in listed:
+        values = (
+            str(token.id),
+            token.owner_id,
+            _escape_formula(token.name),
+            token.hint,
+            _status(state, token),
+            " ".join(token.scopes) or "-",
+            _time(token.created_at),
+            _time(token.expires_at),
+            _time(token.last_used_at),
         )
-    )
-    for token in found:
-        click.echo(
-            "\t".join(
-                (
-                    str(token.id),
-                    token.owner_id,
-                    _harmless(token.name),
-                    token.hint,
-                    _status(state, token),
-                    " ".join(token.scopes) or "-",
-                    _moment(token.created_at),
-                    _moment(token.expires_at),
-                    _moment(token.last_used_at),
-                )
-            )
-        )
-    _say_keys(state)
+        click.echo("\t".join(values))
+    _report_peppers(state)
 
 
 @commands.command()
 @click.argument("owner_id")
 @click.argument("token_id")
-@_say_errors
+@report_errors
 def delete(owner_id: str, token_id: str) -> None:
-    """Delete the token TOKEN_ID of OWNER_ID; it stops working at once."""
+    """Delete the token TOKEN_ID of OWNER_ID. It stops working at once."""
     if not tokens.delete(owner_id, token_id):
-        # Not repeated: what was given as an id may be a secret.
-        raise click.ClickException(f"{owner_id} has no token of this id.")
+        # Not repeated: what was given as an ID may be a secret.
+        raise click.ClickException(f"{owner_id} has no token with this ID.")
     click.echo(f"Token {token_id} deleted.")
 
 
 @commands.command("delete-all")
 @click.argument("owner_id")
-@_say_errors
+@report_errors
 def delete_all(owner_id: str) -> None:
     """Delete every token of OWNER_ID."""
     click.echo(f"{tokens.delete_all(owner_id)} tokens deleted.")
 
 
 @commands.command()
-@click.option("--expired-days", default="30", show_default=True, help="Days since they expired.")
-@click.option("--dry-run", is_flag=True, help="Count them only.")
-@_say_errors
+@click.option("--expired-days", default="30", show_default=True, help="Days since the tokens expired.")
+@click.option("--dry-run", is_flag=True, help="Only count them.")
+@report_errors
 def prune(expired_days: str, dry_run: bool) -> None:
     """Delete the tokens that expired long ago."""
-    # int() would take other scripts' digits and underscores.
-    plain = expired_days.isascii() and expired_days.isdigit() and len(expired_days) <= 5
-    if not plain:
-        raise ValueError(f"{expired_days!r} days cannot be. Give a whole number of days from 0 to {policy.MAX_DAYS}.")
+    # int() would accept other scripts' digits and underscores.
+    if not (expired_days.isascii() and expired_days.isdigit() and len(expired_days) <= 5):
+        raise ValueError(f"{expired_days!r} is not a number of days. Give a whole number from 0 to {policy.MAX_DAYS}.")
     count = tokens.prune(int(expired_days), dry_run=dry_run)
     click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")
 
 
 @commands.command("find")
-@_say_errors
+@report_errors
 def find() -> None:
-    """Tell whose token a leaked secret is: reads the secret from standard input, one line."""
+    """Print whose token a leaked secret is. The secret is read from standard input, as one line."""
     token = tokens.find(sys.stdin.readline(1024).strip())
     if token is None:
         raise click.ClickException("No live token has this secret.")
-    click.echo(f"{token.id}\t{token.owner_id}\t{_harmless(token.name)}\t{token.hint}")
+    click.echo(f"{token.id}\t{token.owner_id}\t{_escape_formula(token.name)}\t{token.hint}")
 
 
 @commands.command("routes")
-@click.option("--check", is_flag=True, help="Exit with 1 where a guard does not hold.")
-@_say_errors
+@click.option("--check", is_flag=True, help="Exit with 1 where a guard has no effect.")
+@report_errors
 def routes_(check: bool) -> None:
-    """List the guarded routes with the scopes they need."""
+    """List the guarded routes with the scopes they require."""
     problems = []
     declared = current_state().scopes
     for route in routes.guarded_routes(current_app):
-        needs = " ".join(route.guard.scopes) or "any token"
-        click.echo(f"{route.method}\t{route.rule}\t{needs}{' (optional)' if route.guard.optional else ''}")
+        required = " ".join(route.guard.scopes) or "any token"
+        click.echo(f"{route.method}\t{route.rule}\t{required}{' (optional)' if route.guard.optional else ''}")
         if not route.reachable:
-            problems.append(f"{route.method} {route.rule}: {route.endpoint} is not reachable; another rule answers.")
+            problems.append(f"{route.method} {route.rule}: {route.endpoint} is not reachable; another rule matches.")
         undeclared = [scope for scope in route.guard.scopes if scope not in declared]
         if undeclared:
-            problems.append(f"{route.method} {route.rule}: no token can hold {' '.join(undeclared)}; declare it.")
+            problems.append(f"{route.method} {route.rule}: no token can have {' '.join(undeclared)}; declare it.")
     for endpoint in routes.misplaced_endpoints(current_app):
         problems.append(f"{endpoint} is guarded outside its route: put @token_required below the route's decorator.")
     for endpoint in routes.routeless_endpoints(current_app):
-        problems.append(f"{endpoint} is guarded, and no rule leads to it.")
+        problems.append(f"{endpoint} is guarded, but has no rule.")
     for problem in problems:
         click.echo(problem, err=True)
     if check and problems:
@@ -159,38 +144,32 @@ def routes_(check: bool) -> None:
 
 
 @commands.command("pattern")
-@_say_errors
+@report_errors
 def pattern() -> None:
     """Print a regular expression that finds secrets, for secret scanners."""
     click.echo(secret.pattern(current_state().prefixes))
 
 
 def _status(state: State, token: tokens.Token) -> str:
-    return "owner gone" if state.vouches and token.owner is None else token.status
+    return "owner gone" if state.checks_owner and token.owner is None else token.status
 
 
-def _say_keys(state: State) -> None:
-    """Tell how many rows wait for their next use to be keyed anew, and how many can never be accepted."""
+def _report_peppers(state: State) -> None:
+    """Print how many rows are not yet keyed under the newest pepper, and how many can no longer be accepted."""
     newest, *older = secret.schemes(state.peppers)
     counts = tokens.count_by_scheme()
     waiting = sum(counts.get(scheme, 0) for scheme in older)
     lost = sum(count for scheme, count in counts.items() if scheme not in (newest, *older))
     if waiting:
-        click.echo(
-            f"{waiting} tokens are not keyed under the newest pepper; each is at its next use.",
-            err=True,
-        )
+        click.echo(f"{waiting} tokens are not keyed under the newest pepper; each will be when next used.", err=True)
     if lost:
-        click.echo(
-            f"{lost} tokens are keyed under a pepper that is not configured, and are refused.",
-            err=True,
-        )
+        click.echo(f"{lost} tokens are keyed under a pepper that is not configured, and are refused.", err=True)
 
 
-def _harmless(name: str) -> str:
-    """A name that a spreadsheet does not take for a formula."""
+def _escape_formula(name: str) -> str:
+    """Return a name that a spreadsheet does not take for a formula."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
-def _moment(value: Any) -> str:
+def _time(value: datetime | None) -> str:
     return "never" if value is None else value.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,37 +1,40 @@
-"""The row: the columns of a token, for the ready-made model and for the host's own."""
+"""The columns of a token, for the ready-made model and for a model of the host's own."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, MetaData, String, Text, Uuid, event
+from sqlalchemy import DateTime, MetaData, String, Text, Uuid, event, inspect
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeEngine
 
-TIMES = ("created_at", "expires_at", "last_used_at")
+from .clock import as_utc
+
+_TIMES = ("created_at", "expires_at", "last_used_at")
 
 
-def _text(length: int) -> TypeEngine[str]:
-    """A text compared exactly: MariaDB and MySQL ignore case and accents unless the collation is binary."""
+def _string(length: int) -> TypeEngine[str]:
+    """Return a string type that compares exactly: MariaDB and MySQL ignore case and accents in other collations."""
     exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
     return String(length).with_variant(exact, "mysql", "mariadb")
 
 
-def _long_text() -> TypeEngine[str]:
+def _text() -> TypeEngine[str]:
     exact = mysql.TEXT(charset="utf8mb4", collation="utf8mb4_bin")
     return Text().with_variant(exact, "mysql", "mariadb")
 
 
-def _moment() -> TypeEngine[datetime]:
-    """A time with microseconds on every database."""
+def _timestamp() -> TypeEngine[datetime]:
+    """Return a type for times with microseconds on every database."""
     return DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 
 class AccessTokenMixin:
     """The columns of a token, for a model of the host's own.
 
-    Give the class a table name, and ``owner_id`` anew where it should be a foreign key of any type::
+    Give the class a table name. Declare ``owner_id`` again to make it a foreign key of any type::
 
         class ApiToken(AccessTokenMixin, db.Model):
             __tablename__ = "api_tokens"
@@ -39,56 +42,52 @@ class AccessTokenMixin:
     """
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
-    owner_id: Mapped[Any] = mapped_column(_text(255), index=True, nullable=False)
-    name: Mapped[str] = mapped_column(_text(100))
-    description: Mapped[str] = mapped_column(_text(255), default="")
-    digest: Mapped[str] = mapped_column(_text(64), unique=True)
-    scheme: Mapped[str] = mapped_column(_text(32))
-    hint: Mapped[str] = mapped_column(_text(40))
-    scopes: Mapped[str] = mapped_column(_long_text(), default="")
-    created_at: Mapped[datetime] = mapped_column(_moment())
-    expires_at: Mapped[datetime | None] = mapped_column(_moment())
-    last_used_at: Mapped[datetime | None] = mapped_column(_moment())
-    nonce: Mapped[str | None] = mapped_column(_text(32), unique=True)
+    owner_id: Mapped[Any] = mapped_column(_string(255), index=True, nullable=False)
+    name: Mapped[str] = mapped_column(_string(100))
+    description: Mapped[str] = mapped_column(_string(255), default="")
+    digest: Mapped[str] = mapped_column(_string(64), unique=True)
+    scheme: Mapped[str] = mapped_column(_string(32))
+    hint: Mapped[str] = mapped_column(_string(40))
+    scopes: Mapped[str] = mapped_column(_text(), default="")
+    created_at: Mapped[datetime] = mapped_column(_timestamp())
+    expires_at: Mapped[datetime | None] = mapped_column(_timestamp())
+    last_used_at: Mapped[datetime | None] = mapped_column(_timestamp())
+    nonce: Mapped[str | None] = mapped_column(_string(32), unique=True)
 
-    @validates(*TIMES)
+    @validates(*_TIMES)
     def _refuse_naive_times(self, key: str, value: datetime | None) -> datetime | None:
-        return value if value is None else utc(value, guess=False)
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone. Pass an aware datetime, for example datetime.now(UTC).")
+        return value and as_utc(value)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.hint}>"
 
 
-def utc(value: datetime, *, guess: bool = True) -> datetime:
-    """A time in UTC; one without a zone is UTC where a database gave it, and refused where a caller did."""
-    if value.tzinfo is None:
-        if not guess:
-            raise ValueError(f"{value!r} has no time zone. Pass an aware datetime, for example datetime.now(UTC).")
-        return value.replace(tzinfo=UTC)
-    return value.astimezone(UTC)
+def _make_times_aware(instance: AccessTokenMixin, *_: object) -> None:
+    """SQLite and MariaDB return times without a zone, PostgreSQL in the zone of its session."""
+    loaded = inspect(instance).dict
+    for key in _TIMES:
+        if loaded.get(key) is not None:
+            set_committed_value(instance, key, as_utc(loaded[key]))
 
 
-def _loaded(instance: AccessTokenMixin, *_: object) -> None:
-    """SQLite and MariaDB give times back without their zone, PostgreSQL in the zone of its session."""
-    values = instance.__dict__
-    for key in TIMES:
-        if values.get(key) is not None:
-            values[key] = utc(values[key])
+event.listen(AccessTokenMixin, "load", _make_times_aware, propagate=True)
+event.listen(AccessTokenMixin, "refresh", _make_times_aware, propagate=True)
 
 
-event.listen(AccessTokenMixin, "load", _loaded, propagate=True)
-event.listen(AccessTokenMixin, "refresh", _loaded, propagate=True)
+def build_default_model(metadata: MetaData) -> type[AccessTokenMixin]:
+    """Return the ready-made model on a host's MetaData, where migrations see its table. It is built once.
 
-
-def ready_made(metadata: MetaData) -> type[AccessTokenMixin]:
-    """The ready-made model on a host's MetaData, built once for it, so that migrations see the table."""
+    :raises RuntimeError: where the host has a table of this name.
+    """
     if "access_tokens" not in metadata.info:
         if "access_tokens" in metadata.tables:
             raise RuntimeError(
-                'This application has a table "access_tokens" of its own.'
+                'This application already has a table "access_tokens".'
                 " Give the tokens another one: pass model=, a class made with AccessTokenMixin."
             )
-        # A base of its own: the host's may be a dataclass or have required columns.
+        # With a base of its own: the host's may be a dataclass or have required columns.
         base = type("Base", (DeclarativeBase,), {"metadata": metadata})
         metadata.info["access_tokens"] = type(
             "AccessToken",

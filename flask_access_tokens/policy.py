@@ -1,30 +1,30 @@
-"""What a token may be: whose, under which name, for how long, with which scopes."""
+"""What a token may be: its owner, name, description, lifetime and scopes."""
 
 import re
 import unicodedata
 import uuid
 from collections.abc import Iterable
 
-from .state import FOREVER, current_state
+from .state import UNLIMITED, current_state
 from .texts import gettext as _
 from .texts import ngettext
 
-MAX_OWNER = 255
-MAX_NAME = 100
-MAX_DESCRIPTION = 255
+MAX_OWNER_LENGTH = 255
+MAX_NAME_LENGTH = 100
+MAX_DESCRIPTION_LENGTH = 255
 MAX_DAYS = 99_999
 
 _DAYS = re.compile(r"-?[0-9]{1,5}", re.ASCII)
-_BLANKS = set("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that leave nothing to see."""
+_INVISIBLE = set("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that show nothing."""
 
 _JOINERS = {"\u200c", "\u200d"}
 
 
 class TokenRefused(ValueError):
-    """A wish that cannot be granted; its message can be shown to a person.
+    """A request that policy does not allow; its message can be shown to people.
 
-    ``field`` names what was wrong: name, description, lifetime_days, scopes, or None for the whole.
+    ``field`` is what was wrong: ``name``, ``description``, ``lifetime_days``, ``scopes``, or None for none of them.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
@@ -32,63 +32,78 @@ class TokenRefused(ValueError):
         self.field = field
 
 
-def owner_key(owner_id: object) -> str:
-    """An owner id as text; a ``ValueError`` refuses what cannot be one."""
+def validate_owner_id(owner_id: object) -> str:
+    """Return an owner ID as text.
+
+    :param owner_id: an int, a UUID or text.
+    :raises ValueError: for anything else, and for text that databases do not all compare alike.
+    """
     if isinstance(owner_id, bool) or not isinstance(owner_id, (int, str, uuid.UUID)):
-        raise ValueError(f"An owner id is an int, a UUID or a text, not {type(owner_id).__name__}.")
-    # Members of an enumeration are their value here, not their name.
+        raise ValueError(f"An owner ID is an int, a UUID or a string, not {type(owner_id).__name__}.")
+    # Members of an enumeration stand for their value here, not for their name.
     text = (
         str.__str__(owner_id)
         if isinstance(owner_id, str)
         else str(owner_id if isinstance(owner_id, uuid.UUID) else int(owner_id))
     )
-    if not text or text != text.strip() or len(text) > MAX_OWNER or _unfit(text):
+    if not text or text != text.strip() or len(text) > MAX_OWNER_LENGTH or has_unsafe_characters(text):
         raise ValueError(
-            "An owner id is 1 to 255 characters on one line, without blanks around it: databases disagree on them."
+            f"An owner ID is 1 to {MAX_OWNER_LENGTH} characters on one line, without surrounding blanks:"
+            " databases compare those differently."
         )
     return text
 
 
-def checked_name(name: str) -> str:
-    """A name without the blanks around it, or :exc:`TokenRefused`."""
-    text = _one_line(name, "name")
-    if not any(unicodedata.category(character)[0] in "LNPS" and character not in _BLANKS for character in text):
+def validate_name(name: str) -> str:
+    """Return a name without surrounding blanks.
+
+    :raises TokenRefused: where it is not one line of 1 to 100 characters with something to see.
+    """
+    text = _validate_line(name, "name")
+    if not any(unicodedata.category(character)[0] in "LNPS" and character not in _INVISIBLE for character in text):
         raise TokenRefused(_("Give the token a name, so that you know it again."), "name")
-    if len(text) > MAX_NAME:
+    if len(text) > MAX_NAME_LENGTH:
         raise TokenRefused(
             _(
                 "The name has %(count)d characters. Use at most %(most)d.",
                 count=len(text),
-                most=MAX_NAME,
+                most=MAX_NAME_LENGTH,
             ),
             "name",
         )
     return text
 
 
-def checked_description(description: str) -> str:
-    """A description without the blanks around it, or :exc:`TokenRefused`."""
-    text = _one_line(description, "description")
-    if len(text) > MAX_DESCRIPTION:
+def validate_description(description: str) -> str:
+    """Return a description without surrounding blanks.
+
+    :raises TokenRefused: where it is not one line of at most 255 characters.
+    """
+    text = _validate_line(description, "description")
+    if len(text) > MAX_DESCRIPTION_LENGTH:
         raise TokenRefused(
             _(
                 "The description has %(count)d characters. Use at most %(most)d.",
                 count=len(text),
-                most=MAX_DESCRIPTION,
+                most=MAX_DESCRIPTION_LENGTH,
             ),
             "description",
         )
     return text
 
 
-def checked_lifetime(days: int) -> int:
-    """A lifetime in days within the host's bounds, or :exc:`TokenRefused`."""
-    most = longest_lifetime()
-    forever = most == FOREVER
-    bound = MAX_DAYS if forever else most
-    if type(days) is int and (1 <= days <= bound or (days == FOREVER and forever)):
+def validate_lifetime(days: int) -> int:
+    """Return a lifetime.
+
+    :param days: whole days, or -1 for a token that never expires.
+    :raises TokenRefused: where the host does not allow it.
+    """
+    most = max_lifetime()
+    unlimited = most == UNLIMITED
+    bound = MAX_DAYS if unlimited else most
+    if type(days) is int and (1 <= days <= bound or (days == UNLIMITED and unlimited)):
         return days
-    if forever:
+    if unlimited:
         message = _(
             "Enter a whole number of days: 1 to %(most)d days, or -1 for a token that never expires.",
             most=bound,
@@ -102,62 +117,68 @@ def checked_lifetime(days: int) -> int:
     raise TokenRefused(message, "lifetime_days")
 
 
-def days_of(text: str) -> int:
-    """A lifetime that a person typed, within the host's bounds, or :exc:`TokenRefused`."""
+def parse_lifetime(text: str) -> int:
+    """Return the lifetime that a person typed, in days.
+
+    :raises TokenRefused: where it is not a whole number that the host allows.
+    """
     typed = text.strip()
-    # int() would take Arabic digits, underscores and a plus sign.
-    return checked_lifetime(int(typed) if _DAYS.fullmatch(typed) else 0)
+    # int() would accept other scripts' digits, underscores and a plus sign.
+    return validate_lifetime(int(typed) if _DAYS.fullmatch(typed) else 0)
 
 
-def longest_lifetime() -> int:
-    """The longest lifetime the host allows, in days; -1 allows any, and tokens that never expire."""
+def max_lifetime() -> int:
+    """Return the longest lifetime that the host allows, in days; -1 where any is allowed, and none at all."""
     most: int = current_state().config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"]
     return min(most, MAX_DAYS)
 
 
 def default_lifetime() -> int:
-    """The lifetime in days that the form starts with, within the host's bounds."""
+    """Return the lifetime that the form starts with, in days; -1 for never. It never exceeds the maximum."""
     days: int = current_state().config["ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS"]
-    most = longest_lifetime()
-    if most != FOREVER and not 1 <= days <= most:
+    most = max_lifetime()
+    if most != UNLIMITED and not 1 <= days <= most:
         return most
     return min(days, MAX_DAYS)
 
 
-def checked_scopes(owner_id: str, scopes: Iterable[str]) -> tuple[str, ...]:
-    """Scopes that this owner may grant, in the declared order, or :exc:`TokenRefused`."""
+def validate_scopes(owner_id: str, scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return scopes in the order in which the host declares them.
+
+    :raises TokenRefused: where the owner may not grant one of them, or one is given twice.
+    """
     if isinstance(scopes, (str, bytes)):
-        raise ValueError(f"scopes is one text, {scopes!r}. Give a list of scope names.")
+        raise ValueError(f"scopes is a single string, {scopes!r}. Give a list of scope names.")
     wanted = list(scopes)
     if not wanted:
         return ()
-    grantable = current_state().grantable(owner_id)
+    allowed = current_state().allowed_scopes(owner_id)
     for scope in wanted:
-        if scope not in grantable:
+        if scope not in allowed:
             raise TokenRefused(
                 _("A scope was asked for that you cannot grant. Choose from those listed."),
                 "scopes",
             )
     if len(set(wanted)) != len(wanted):
         raise TokenRefused(_("A scope was chosen twice. Choose each once."), "scopes")
-    return tuple(scope for scope in grantable if scope in wanted)
+    return tuple(scope for scope in allowed if scope in wanted)
 
 
-def _one_line(text: str, field: str) -> str:
-    if not isinstance(text, str):
-        raise TokenRefused(_("This must be text."), field)
-    if _unfit(text := text.strip()):
-        raise TokenRefused(_("Use one line, without control or invisible characters."), field)
-    return text
+def has_unsafe_characters(text: str) -> bool:
+    """Return whether text has characters that break its line, change its direction or cannot be seen.
 
-
-def _unfit(text: str) -> bool:
-    """Whether a text has characters that break the line, steer its direction or cannot be seen.
-
-    Joiners and tags stay: they hold emoji and some scripts together.
+    Joiners and tags are safe: they hold emoji and some scripts together.
     """
     return any(
         category in ("Cc", "Cs", "Zl", "Zp")
         or (category == "Cf" and character not in _JOINERS and not "\U000e0020" <= character <= "\U000e007f")
         for character, category in ((character, unicodedata.category(character)) for character in text)
     )
+
+
+def _validate_line(text: str, field: str) -> str:
+    if not isinstance(text, str):
+        raise TokenRefused(_("This must be text."), field)
+    if has_unsafe_characters(text := text.strip()):
+        raise TokenRefused(_("Use one line, without control or invisible characters."), field)
+    return text

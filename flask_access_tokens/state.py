@@ -1,7 +1,4 @@
-"""What one application has: its database, its model, its loaders, its configuration.
-
-Configuration is read at the moment of use.
-"""
+"""What one application has: its database, its model, its loaders and its configuration."""
 
 import logging
 import re
@@ -11,17 +8,19 @@ from functools import lru_cache
 from typing import Any
 
 from flask import Config, Flask, current_app
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from .models import AccessTokenMixin
-from .secret import prefixes
+from .secret import validate_prefixes
 
 logger = logging.getLogger("flask_access_tokens")
 
-FOREVER = -1
-"""What stands for "no bound" in the configuration, and for "never expires" as a lifetime."""
+UNLIMITED = -1
+"""Stands for "no limit" in the configuration, and for "never expires" as a lifetime."""
 
 MAX_INTERVAL = 366 * 24 * 60 * 60
+"""Seconds."""
 
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 """A scope-token (RFC 6749 §3.3)."""
@@ -29,7 +28,7 @@ SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
 @dataclass
 class Loaders:
-    """The host's functions: who is signed in, who owns a token, what they may grant."""
+    """The host's functions, as they were registered on the extension."""
 
     identity: Callable[[], Any] | None = None
     owner: Callable[[str], Any] | None = None
@@ -38,31 +37,34 @@ class Loaders:
 
 @dataclass
 class State:
-    """One application's share of the extension, kept in ``app.extensions["access_tokens"]``."""
+    """What the extension keeps for one application, in ``app.extensions["access_tokens"]``.
+
+    The configuration is read when it is used.
+    """
 
     app: Flask
     db: Any
     model: type[AccessTokenMixin]
     loaders: Loaders
     lookups: dict[Any, Any] = field(default_factory=dict)
-    failed_stamps: int = 0
-    stamps_resume_at: float = 0.0
-    stamps_logged_at: float = float("-inf")
     bind_arguments: dict[str, Any] | None = None
-    asked_session: tuple[Any, dict[str, Any], Session] | None = None
+    engine: Engine | Connection | None = None
+    failed_updates: int = 0
+    updates_resume_at: float = 0.0
+    failure_logged_at: float = float("-inf")
 
     @property
     def config(self) -> Config:
         return self.app.config
 
     def session(self) -> Session:
-        """The host's session of this context; Flask-SQLAlchemy keeps it in a scope, Flask-SQLAlchemy-Lite does not."""
+        """Return the host's session of this context, which Flask-SQLAlchemy keeps in a scope and -Lite does not."""
         session = self.db.session
         found: Session = session() if callable(session) else session
         return found
 
     def enabled(self, owner_id: str | None) -> bool:
-        """Whether the feature flag is on for this owner; None asks for a stranger."""
+        """Return whether the feature flag is on for an owner; None stands for the anonymous."""
         flag = self.config["ACCESS_TOKENS_ENABLED"]
         if callable(flag):
             try:
@@ -73,50 +75,58 @@ class State:
         return flag is True
 
     @property
-    def switched_off(self) -> bool:
-        """Whether the flag is plainly off, for everybody."""
+    def disabled(self) -> bool:
+        """Whether the feature flag is off for everybody."""
         flag = self.config["ACCESS_TOKENS_ENABLED"]
         return flag is not True and not callable(flag)
 
     @property
     def prefixes(self) -> tuple[str, ...]:
+        """The accepted prefixes, the newest first."""
         configured = self.config["ACCESS_TOKENS_PREFIX"]
-        return _prefixes(configured if isinstance(configured, str) else tuple(configured))
+        return _validated_prefixes(configured if isinstance(configured, str) else tuple(configured))
 
     @property
     def peppers(self) -> tuple[str | bytes, ...]:
+        """The peppers, the newest first."""
         return _peppers(self.config)
 
     @property
     def scopes(self) -> Mapping[str, str]:
-        """The declared scopes, each with its sentence for people."""
+        """The declared scopes, each with its description for people."""
         scopes: Mapping[str, str] = self.config["ACCESS_TOKENS_SCOPES"]
         return scopes
 
-    def grantable(self, owner_id: str) -> list[str]:
-        """The declared scopes that this owner may grant, in the order they were declared."""
+    def allowed_scopes(self, owner_id: str) -> list[str]:
+        """Return the declared scopes that an owner may grant, in the order of their declaration.
+
+        :raises TypeError: where the host's scopes loader returns a single string.
+        """
         if not self.scopes or self.loaders.scopes is None:
             return list(self.scopes)
-        allowed = self.app.ensure_sync(self.loaders.scopes)(owner_id)
-        if isinstance(allowed, str):
-            raise TypeError("The scopes loader returned one text. Return a list of scope names.")
-        mine = set(allowed)
-        return [scope for scope in self.scopes if scope in mine]
+        loaded = self.app.ensure_sync(self.loaders.scopes)(owner_id)
+        if isinstance(loaded, str):
+            raise TypeError("The scopes loader returned a string. Return a list of scope names.")
+        allowed = set(loaded)
+        return [scope for scope in self.scopes if scope in allowed]
 
     @property
-    def vouches(self) -> bool:
-        """Whether an owner is looked up on each use of a token."""
+    def checks_owner(self) -> bool:
+        """Whether the owner is loaded on each use of a token."""
         return self.loaders.owner is not None or self._user_loader() is not None
 
     def load_owner(self, owner_id: str) -> Any:
-        """The owner of a token, or None where there is none or they may not act; raises where nobody can tell."""
+        """Return the owner of a token, or None where there is none or they may not act.
+
+        :raises RuntimeError: where nothing is set up that could load them.
+        """
         if self.loaders.owner is not None:
             owner = self.app.ensure_sync(self.loaders.owner)(owner_id)
             return None if owner is False else owner
         load_user = self._user_loader()
         if load_user is None:
             raise RuntimeError(
-                "No owner loader is set. Decorate a function with @access_tokens.owner_loader: it takes an owner id"
+                "No owner loader is set. Decorate a function with @access_tokens.owner_loader: it takes an owner ID"
                 " and returns the owner, or None to refuse the token."
             )
         user = self.app.ensure_sync(load_user)(owner_id)
@@ -124,47 +134,54 @@ class State:
 
     def _user_loader(self) -> Callable[[str], Any] | None:
         manager = self.login_manager
-        return None if manager is None else manager._user_callback
+        return None if manager is None else manager.user_callback
 
     @property
     def login_manager(self) -> Any:
-        """The host's Flask-Login, or None; it keeps itself on the application under this name."""
+        """The host's Flask-Login manager, or None. Flask-Login documents this attribute of the application."""
         return getattr(self.app, "login_manager", None)
 
 
 def current_state() -> State:
-    """The state of the current application; an error says how to set it up."""
+    """Return the state of the current application.
+
+    :raises RuntimeError: where the extension is not set up on it.
+    """
     try:
         state: State = current_app.extensions["access_tokens"]
     except KeyError:
         raise RuntimeError(
-            "This application has no access tokens. Call AccessTokens(app, db), or access_tokens.init_app(app)."
+            "Access tokens are not set up on this application. Call AccessTokens(app, db) or"
+            " access_tokens.init_app(app)."
         ) from None
     return state
 
 
 @lru_cache(maxsize=64)
-def _prefixes(configured: str | tuple[str, ...]) -> tuple[str, ...]:
-    return prefixes(configured)
+def _validated_prefixes(configured: str | tuple[str, ...]) -> tuple[str, ...]:
+    return validate_prefixes(configured)
 
 
 def _peppers(config: Config) -> tuple[str | bytes, ...]:
-    """The peppers, newest first; an empty one, as from a variable that is not set, is none."""
+    """Return the peppers; an empty one, as from an environment variable that is not set, is none."""
     peppers = config["ACCESS_TOKENS_PEPPERS"] or ()
     return (peppers,) if isinstance(peppers, (str, bytes)) else tuple(peppers)
 
 
 def check_config(config: Config) -> None:
-    """Refuse a configuration that cannot work, while the application starts."""
-    prefixes(config["ACCESS_TOKENS_PREFIX"])
+    """Check a configuration while the application starts.
+
+    :raises ValueError: for a value that cannot work; the message says what to set.
+    """
+    validate_prefixes(config["ACCESS_TOKENS_PREFIX"])
     for key in (
         "ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS",
         "ACCESS_TOKENS_MAX_LIFETIME_DAYS",
         "ACCESS_TOKENS_MAX_PER_OWNER",
     ):
         value = config[key]
-        if type(value) is not int or (value < 1 and value != FOREVER):
-            raise ValueError(f"{key} is {value!r}. Set a whole number from 1, or -1 for no bound.")
+        if type(value) is not int or (value < 1 and value != UNLIMITED):
+            raise ValueError(f"{key} is {value!r}. Set a whole number from 1, or -1 for no limit.")
     interval = config["ACCESS_TOKENS_LAST_USED_INTERVAL"]
     if isinstance(interval, bool) or not isinstance(interval, (int, float)) or not 0 <= interval <= MAX_INTERVAL:
         raise ValueError(
@@ -174,11 +191,11 @@ def check_config(config: Config) -> None:
         raise ValueError(f"ACCESS_TOKENS_SELF_SERVICE is {config['ACCESS_TOKENS_SELF_SERVICE']!r}. Set True or False.")
     scopes = config["ACCESS_TOKENS_SCOPES"]
     if not isinstance(scopes, Mapping):
-        raise ValueError("ACCESS_TOKENS_SCOPES must be a dict: scope name to a sentence for people.")
+        raise ValueError("ACCESS_TOKENS_SCOPES must be a dict of scope names to descriptions for people.")
     for scope in scopes:
         if not isinstance(scope, str) or not SCOPE.fullmatch(scope):
             raise ValueError(
-                f'Scope {scope!r} cannot be used: take printable ASCII without blank, " and \\ (RFC 6749 §3.3).'
+                f'Scope {scope!r} cannot be used: set printable ASCII without blanks, " and \\ (RFC 6749 §3.3).'
             )
     realm = config["ACCESS_TOKENS_REALM"]
     if not isinstance(realm, str) or not re.fullmatch(r"[\x20\x21\x23-\x5B\x5D-\x7E]*", realm):
@@ -187,4 +204,4 @@ def check_config(config: Config) -> None:
         raise ValueError('ACCESS_TOKENS_HTMX must be "auto", "bundled" or "host".')
     for pepper in _peppers(config):
         if not isinstance(pepper, (str, bytes)) or not pepper:
-            raise ValueError("ACCESS_TOKENS_PEPPERS must be a list of texts that are not empty, newest first.")
+            raise ValueError("ACCESS_TOKENS_PEPPERS must be a list of strings that are not empty, newest first.")

@@ -1,4 +1,4 @@
-"""The words people read, in their language where the host has Flask-Babel."""
+"""The texts of the page, translated where the host uses Flask-Babel."""
 
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
@@ -26,8 +26,8 @@ _MONTHS = (
 )
 
 
-def _marked(singular: str, plural: str) -> tuple[str, str]:
-    """Singular and plural for the catalogue, to be looked up when they are said."""
+def _mark(singular: str, plural: str) -> tuple[str, str]:
+    """Mark a text for the catalog, to be translated when it is used."""
     return singular, plural
 
 
@@ -36,91 +36,91 @@ _UNITS = (
     (
         _MINUTE,
         55 * _MINUTE,
-        _marked("in %(num)s minute", "in %(num)s minutes"),
-        _marked("%(num)s minute ago", "%(num)s minutes ago"),
+        _mark("in %(num)s minute", "in %(num)s minutes"),
+        _mark("%(num)s minute ago", "%(num)s minutes ago"),
     ),
     (
         _HOUR,
         22 * _HOUR,
-        _marked("in %(num)s hour", "in %(num)s hours"),
-        _marked("%(num)s hour ago", "%(num)s hours ago"),
+        _mark("in %(num)s hour", "in %(num)s hours"),
+        _mark("%(num)s hour ago", "%(num)s hours ago"),
     ),
     (
         _DAY,
         99 * _DAY,
-        _marked("in %(num)s day", "in %(num)s days"),
-        _marked("%(num)s day ago", "%(num)s days ago"),
+        _mark("in %(num)s day", "in %(num)s days"),
+        _mark("%(num)s day ago", "%(num)s days ago"),
     ),
     (
         _DAY * 365.25 / 12,
         700 * _DAY,
-        _marked("in %(num)s month", "in %(num)s months"),
-        _marked("%(num)s month ago", "%(num)s months ago"),
+        _mark("in %(num)s month", "in %(num)s months"),
+        _mark("%(num)s month ago", "%(num)s months ago"),
     ),
     (
         _DAY * 365.25,
         None,
-        _marked("in %(num)s year", "in %(num)s years"),
-        _marked("%(num)s year ago", "%(num)s years ago"),
+        _mark("in %(num)s year", "in %(num)s years"),
+        _mark("%(num)s year ago", "%(num)s years ago"),
     ),
 )
-"""Seconds of a unit, seconds up to which it is used, and its words ahead and back."""
+"""Seconds of a unit, seconds below which it is used, and its texts for the future and the past."""
 
 
 def gettext(message: str, **values: Any) -> str:
-    """A message in the language of the request, with its ``%(name)s`` places filled."""
-    catalogue = _catalogue()
-    text: str = message if catalogue is None else catalogue.gettext(message)
+    """Return a message in the language of the request, with its ``%(name)s`` placeholders filled."""
+    catalog = _catalog()
+    text: str = message if catalog is None else catalog.gettext(message)
     return text % values if values else text
 
 
 def ngettext(singular: str, plural: str, num: int, **values: Any) -> str:
-    """The singular or plural message for a number, which fills ``%(num)s``."""
-    catalogue = _catalogue()
-    text: str = (singular if num == 1 else plural) if catalogue is None else catalogue.ngettext(singular, plural, num)
+    """Return the singular or plural message for a number, which fills ``%(num)s``."""
+    catalog = _catalog()
+    text: str = (singular if num == 1 else plural) if catalog is None else catalog.ngettext(singular, plural, num)
     return text % {"num": num, **values}
 
 
 def language() -> str:
-    """The language the messages come in, as ``<html lang>`` names it."""
+    """Return the language of the messages as a value of the ``lang`` attribute."""
     locale = _locale()
     return "en" if locale is None else str(locale).replace("_", "-")
 
 
 def zone() -> tzinfo:
-    """The time zone that moments are said in: Flask-Babel's, UTC without it."""
+    """Return the time zone of all times: Flask-Babel's, and UTC without it."""
     found: tzinfo | None = _of_babel("get_timezone")
     return UTC if found is None else found
 
 
 def zone_name() -> str:
-    """The name under which a browser knows the zone; "UTC" where it has none."""
+    """Return the name by which a browser knows the time zone; "UTC" where it has none."""
     here = zone()
-    # Flask-Babel's zones are pytz's, a selector of the host may give zoneinfo's.
+    # Flask-Babel's zones are pytz's; a selector of the host may return zoneinfo's.
     return str(getattr(here, "zone", None) or getattr(here, "key", None) or "UTC")
 
 
-def day(moment: datetime) -> str:
-    """The day of a moment in words."""
+def format_date(moment: datetime) -> str:
+    """Return the date of a time, with the month in letters."""
     moment = moment.astimezone(zone())
     locale = _locale()
     if locale is None:
         return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
-    from babel.dates import format_date
+    from babel import dates
 
-    return format_date(moment, "long", locale=locale)
+    return dates.format_date(moment, "long", locale=locale)
 
 
-def moment_in_words(moment: datetime) -> str:
-    """A moment to the minute, saying how far its clock is from UTC."""
+def exact_time(moment: datetime) -> str:
+    """Return a time to the minute, with its offset from UTC."""
     here = moment.astimezone(zone())
     offset = f"{here:%z}"
     clock = "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:]}"
-    return gettext("%(day)s, %(time)s %(zone)s", day=day(moment), time=f"{here:%H:%M}", zone=clock)
+    return gettext("%(day)s, %(time)s %(zone)s", day=format_date(moment), time=f"{here:%H:%M}", zone=clock)
 
 
-def distance(moment: datetime, now: datetime) -> str:
-    """How far a moment lies from now, roughly, as within a sentence: "3 days ago", "in 2 hours"."""
+def relative_time(moment: datetime, now: datetime) -> str:
+    """Return how far a time is from now, roughly: "3 days ago", "in 2 hours"."""
     seconds = (moment - now).total_seconds()
     ahead, seconds = seconds > 0, abs(seconds)
     if seconds < 45:
@@ -132,35 +132,37 @@ def distance(moment: datetime, now: datetime) -> str:
 
 
 def _locale() -> Any:
-    """The locale of the request, None where there is no catalogue for it: dates and sentences speak one language."""
-    return None if _catalogue() is None else _of_babel("get_locale")
+    """Return the locale of the request; None without a catalog for it, so that texts and dates have one language."""
+    return None if _catalog() is None else _of_babel("get_locale")
 
 
-def _catalogue() -> Any:
-    """The messages in the language of the request, None where they are not translated."""
+def _catalog() -> Any:
+    """Return the messages in the language of the request, or None where they are not translated."""
     locale = _of_babel("get_locale")
     if locale is None:
         return None
-    return _load(locale, tuple(current_app.extensions["babel"].translation_directories))
+    from flask_babel import get_babel
+
+    return _load(locale, tuple(get_babel().translation_directories))
 
 
 @lru_cache(maxsize=256)
 def _load(locale: Any, directories: tuple[str, ...]) -> Any:
-    """The catalogue of a locale: the host's, and ours for what the host does not translate."""
+    """Return the catalog of a locale: the host's, and the package's for what that does not translate."""
     from babel.support import Translations
 
     found = None
     for directory in (str(TRANSLATIONS), *directories):
-        catalogue = Translations.load(directory, [locale], DOMAIN)
-        if isinstance(catalogue, Translations):
+        catalog = Translations.load(directory, [locale], DOMAIN)
+        if isinstance(catalog, Translations):
             if found is not None:
-                catalogue.add_fallback(found)
-            found = catalogue
+                catalog.add_fallback(found)
+            found = catalog
     return found
 
 
 def _of_babel(name: str) -> Any:
-    """What Flask-Babel says of this request; None without Flask-Babel, or where its selector has no request to ask."""
+    """Call a function of Flask-Babel; None without Flask-Babel, or where the host's selector needs a request."""
     if not has_app_context() or "babel" not in current_app.extensions:
         return None
     import flask_babel

@@ -22,7 +22,8 @@ from hypothesis import settings
 from npm import npm as npm
 from sites import make_site as make_site
 
-from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used, tokens
+from flask_access_tokens import clock as package_clock
+from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used
 
 settings.register_profile("tests", deadline=None, database=None)  # a busy machine is no failure
 settings.load_profile("tests")
@@ -80,10 +81,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path, server_database
 def canary() -> Iterator[Canary]:
     """Look for every secret of the test in its logs, the headers of its answers and the arguments of its signals."""
     canary = Canary()
-    make, answer = secret.make, FlaskClient.open
+    generate, answer = secret.generate, FlaskClient.open
 
     def remembered(prefix: str) -> Any:
-        made = make(prefix)
+        made = generate(prefix)
         canary.remember(made)
         return made
 
@@ -103,7 +104,7 @@ def canary() -> Iterator[Canary]:
         canary.search("a signal", repr(sent))
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(secret, "make", remembered)
+    patch.setattr(secret, "generate", remembered)
     patch.setattr(FlaskClient, "open", searched)
     log = Log(logging.DEBUG)
     logging.getLogger().addHandler(log)
@@ -167,5 +168,5 @@ def stored_host(make_host: Callable[..., Host], database_url: str) -> Host:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the tokens, standing still."""
     clock = Clock(datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC))
-    monkeypatch.setattr(tokens, "now", clock)
+    monkeypatch.setattr(package_clock, "now", clock)
     return clock

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from host import Host, bearer, short
 
-from flask_access_tokens import secret, tokens
+from flask_access_tokens import clock, secret, tokens
 
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 
@@ -81,14 +81,14 @@ def test_a_name_that_breaks_the_rules_is_refused(host: Host, name: str) -> None:
 @pytest.mark.case("B24")
 def test_an_owner_a_scope_or_a_limit_that_cannot_be_is_refused(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 1
-    assert_refused(host.call("generate", "", "CI"), "owner id")
-    assert_refused(host.call("generate", "a\nb", "CI"), "owner id")
+    assert_refused(host.call("generate", "", "CI"), "owner ID")
+    assert_refused(host.call("generate", "a\nb", "CI"), "owner ID")
     assert_refused(host.call("generate", "ann", "CI", "--scope", "everything"), "scope")
     assert_refused(host.call("generate", "ann", "CI", "--scope", "read write"), "scope")
     host.generate("ann")
     assert_refused(host.call("generate", "ann", "CI"), "1 token")
     for command in (["list", " ann"], ["delete", "", "x"], ["delete-all", "a\0b"]):
-        assert_refused(host.call(*command), "owner id")
+        assert_refused(host.call(*command), "owner ID")
 
 
 @pytest.mark.case("D12", "B21")
@@ -171,8 +171,8 @@ def test_delete_all_ends_one_owner_s_tokens(stored_host: Host) -> None:
 def test_prune_counts_first_and_deletes_then(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for days in (1, 5, -1):
         stored_host.generate("ann", lifetime_days=days)
-    later = tokens.now() + timedelta(days=33)
-    monkeypatch.setattr(tokens, "now", lambda: later)
+    later = clock.now() + timedelta(days=33)
+    monkeypatch.setattr(clock, "now", lambda: later)
     assert stored_host.call("prune", "--dry-run").stdout == "1 tokens would be deleted.\n"
     assert stored_host.call("prune").stdout == "1 tokens were deleted.\n"
     assert stored_host.call("prune", "--expired-days", "0").stdout == "1 tokens were deleted.\n"
@@ -195,7 +195,7 @@ def test_find_tells_whose_a_leaked_secret_is(stored_host: Host) -> None:
 @pytest.mark.case("B24")
 @pytest.mark.parametrize(
     "stdin",
-    ["", "\n", "x", "pat_x\n", "\0", b"\xff\xfe", "é" * 2000, pytest.param(str(secret.make("pat")), id="unknown")],
+    ["", "\n", "x", "pat_x\n", "\0", b"\xff\xfe", "é" * 2000, pytest.param(str(secret.generate("pat")), id="unknown")],
 )
 def test_find_answers_rubbish_in_one_line(host: Host, stdin: str | bytes) -> None:
     assert_refused(host.call("find", stdin=stdin))
@@ -236,7 +236,7 @@ def test_the_commands_work_while_the_flag_is_off(stored_host: Host) -> None:
 def test_a_missing_table_is_said_in_one_line(stored_host: Host, command: list[str]) -> None:
     with stored_host.app.app_context():
         stored_host.db.drop_all()
-    result = stored_host.call(*command, stdin=str(secret.make("pat")))
+    result = stored_host.call(*command, stdin=str(secret.generate("pat")))
     assert result.exit_code != 0
     assert "Traceback" not in result.output
     assert "INSERT" not in result.stderr
@@ -248,5 +248,5 @@ def test_the_pattern_finds_what_the_host_issues(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_PREFIX"] = ["new", "pat"]
     found = re.compile(host.call("pattern").stdout.strip())
     assert found.fullmatch(host.generate().secret)
-    assert found.fullmatch(str(secret.make("pat")))
-    assert not found.search(str(secret.make("other")))
+    assert found.fullmatch(str(secret.generate("pat")))
+    assert not found.search(str(secret.generate("other")))

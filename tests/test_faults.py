@@ -174,7 +174,7 @@ def statuses(answers: list[Answer]) -> Counter[int]:
 
 def forged() -> str:
     """A secret of the right form that nobody was given."""
-    return str(secret.make("pat"))
+    return str(secret.generate("pat"))
 
 
 # Races
@@ -647,7 +647,7 @@ def test_a_stamp_that_cannot_be_written_costs_no_request(
     caplog.set_level(logging.INFO, "flask_access_tokens")
     state = reader.app.extensions["access_tokens"]
     for _ in range(3):
-        state.stamps_resume_at = 0
+        state.updates_resume_at = 0
         started = time.monotonic()
         assert reader.client().get("/api", headers=bearer(text)).status_code == 200
         assert time.monotonic() - started < 1
@@ -655,7 +655,7 @@ def test_a_stamp_that_cannot_be_written_costs_no_request(
     assert (record.levelno, record.exc_info) == (logging.WARNING, None)
     assert "Last-used times are not being written" in record.getMessage()
     assert text not in record.getMessage()
-    assert state.failed_stamps == 3
+    assert state.failed_updates == 3
     with reader.app.app_context():
         reader.db.engine.dispose()
 
@@ -683,7 +683,7 @@ def test_a_locked_row_delays_no_request(stored_host: Host) -> None:
             assert time.monotonic() - started < 1
         other.rollback()
     with stored_host.app.app_context():
-        stored_host.app.extensions["access_tokens"].stamps_resume_at = 0
+        stored_host.app.extensions["access_tokens"].updates_resume_at = 0
         assert stored_host.client().get("/api", headers=bearer(text)).status_code == 200
         assert tokens.owned_by("ann")[0].last_used_at is not None
 

@@ -17,7 +17,7 @@ from host import bearer
 from playwright.sync_api import Page, expect
 from sites import Site, open_form, said, send
 
-from flask_access_tokens import tokens
+from flask_access_tokens import clock
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE = """async (rules) => {
@@ -33,10 +33,10 @@ def fill_list(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     used = site.host.generate("ann", "Build server", lifetime_days=-1, scopes=["read", "write"])
     site.host.app.test_client().get("/api", headers=bearer(used.secret))
     site.host.generate("ann", "Visitor", lifetime_days=5)
-    real = tokens.now
-    monkeypatch.setattr(tokens, "now", lambda: real() - timedelta(days=40))
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() - timedelta(days=40))
     site.host.generate("ann", "Old laptop", lifetime_days=30)
-    monkeypatch.setattr(tokens, "now", real)
+    monkeypatch.setattr(clock, "now", real)
 
 
 def states(page: Page) -> Iterator[str]:

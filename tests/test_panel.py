@@ -12,7 +12,7 @@ from flask import render_template_string
 from host import Host, bearer
 from markup import Page
 
-from flask_access_tokens import tokens
+from flask_access_tokens import clock, tokens
 
 LIST = "/access-tokens/"
 NEW = "/access-tokens/new"
@@ -66,7 +66,7 @@ def test_presets_above_the_hosts_maximum_vanish(
 
 def test_the_form_says_the_date_in_words(host: Host) -> None:
     page = Page(host.client("ann").get(NEW, query_string={"lifetime_days": "30"}))
-    ending = tokens.now() + timedelta(days=30)
+    ending = clock.now() + timedelta(days=30)
     assert f"Expires on {ending.day} {ending:%B} {ending.year}." in page.text
     page = Page(host.client("ann").get(NEW, query_string={"lifetime_days": "-1"}))
     assert "Never expires." in page.text
@@ -104,7 +104,7 @@ def test_expired_tokens_stand_last_and_say_so(host: Host) -> None:
     gone = host.generate("ann", "gone").token
     host.generate("ann", "soon", lifetime_days=15)
     host.generate("ann", "later", lifetime_days=16)
-    age(host, gone, expires_at=tokens.now() - timedelta(days=3))
+    age(host, gone, expires_at=clock.now() - timedelta(days=3))
     for sort in ("", "name", "-name", "created", "expires", "-expires", "-used"):
         page = Page(host.client("ann").get(LIST, query_string={"sort": sort}))
         assert names(page)[-1] == "gone", sort
@@ -120,7 +120,7 @@ def test_expired_tokens_stand_last_and_say_so(host: Host) -> None:
 
 
 def test_counts_lead_to_what_they_count(host: Host) -> None:
-    age(host, host.generate("ann", "old").token, expires_at=tokens.now())
+    age(host, host.generate("ann", "old").token, expires_at=clock.now())
     host.generate("ann", "soon", lifetime_days=2)
     host.generate("ann", "new")
     client = host.client("ann")
@@ -143,7 +143,7 @@ def test_links_keep_the_state_of_the_list_and_drop_what_is_unknown(host: Host) -
 
 def test_machine_times_are_valid_and_exact_times_say_utc(host: Host) -> None:
     token = host.generate("ann", "clock").token
-    age(host, token, last_used_at=tokens.now() - timedelta(hours=5))
+    age(host, token, last_used_at=clock.now() - timedelta(hours=5))
     page = Page(host.client("ann").get(LIST))
     times = page.all("time")
     assert len(times) == 6
@@ -246,7 +246,7 @@ def test_a_page_of_the_host_stands_where_the_store_fails(host: Host, caplog: pyt
     answer = host.client("ann").get("/settings")
     assert answer.status_code == 200
     assert answer.get_data(as_text=True) == "<h2>Mine</h2>"
-    assert "cannot be read" in caplog.text
+    assert "cannot be listed" in caplog.text
 
 
 def test_the_guard_against_inherited_htmx_attributes_stands_on_the_panel(host: Host) -> None:

@@ -26,13 +26,15 @@ def test_what_cannot_be_an_owner_id_is_refused_by_every_verb(host: Host, owner_i
             lambda: tokens.delete_all(owner_id),
             lambda: tokens.page(owner_id),
         ):
-            with pytest.raises(ValueError, match=r"^An owner id is ") as error:
+            with pytest.raises(ValueError, match=r"^An owner ID is ") as error:
                 verb()
             if isinstance(owner_id, str):
-                says = "1 to 255 characters on one line, without blanks around it: databases disagree on them."
+                says = (
+                    "1 to 255 characters on one line, without surrounding blanks: databases compare those differently."
+                )
             else:
-                says = f"an int, a UUID or a text, not {type(owner_id).__name__}."
-            assert str(error.value) == f"An owner id is {says}"
+                says = f"an int, a UUID or a string, not {type(owner_id).__name__}."
+            assert str(error.value) == f"An owner ID is {says}"
     assert seen == []
 
 

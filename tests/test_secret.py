@@ -13,7 +13,7 @@ from flask_access_tokens.secret import ALPHABET, Secret
 
 WORD = st.text(ALPHABET, min_size=1, max_size=8)
 PREFIXES = st.builds(
-    lambda letter, rest, words: "_".join([letter + rest, *words])[: secret.MAX_PREFIX].rstrip("_"),
+    lambda letter, rest, words: "_".join([letter + rest, *words])[: secret.MAX_PREFIX_LENGTH].rstrip("_"),
     st.sampled_from(ALPHABET[10:]),
     st.text(ALPHABET, max_size=8),
     st.lists(WORD, max_size=3),
@@ -22,54 +22,54 @@ PREFIXES = st.builds(
 
 @given(PREFIXES)
 def test_what_is_made_under_any_prefix_is_recognised(prefix: str) -> None:
-    accepted = secret.prefixes(prefix)
-    text = str(secret.make(prefix))
-    assert secret.recognise(text, accepted)
+    accepted = secret.validate_prefixes(prefix)
+    text = str(secret.generate(prefix))
+    assert secret.is_well_formed(text, accepted)
     assert re.fullmatch(secret.pattern(accepted), text)
 
 
 @given(PREFIXES, PREFIXES)
 def test_a_secret_of_another_prefix_is_not_recognised(mine: str, other: str) -> None:
-    assert secret.recognise(str(secret.make(other)), (mine,)) is (mine == other)
+    assert secret.is_well_formed(str(secret.generate(other)), (mine,)) is (mine == other)
 
 
 @pytest.mark.case("B14")
 def test_every_single_wrong_character_is_caught_by_the_checksum() -> None:
-    text = str(secret.make("pat"))
+    text = str(secret.generate("pat"))
     for place in range(len("pat_"), len(text)):
         for character in set(ALPHABET) - {text[place]}:
-            assert not secret.recognise(text[:place] + character + text[place + 1 :], ("pat",))
+            assert not secret.is_well_formed(text[:place] + character + text[place + 1 :], ("pat",))
 
 
 def test_two_neighbours_changed_round_are_caught() -> None:
-    text = str(secret.make("pat"))
+    text = str(secret.generate("pat"))
     for place in range(len("pat_"), len(text) - 1):
         turned = text[:place] + text[place + 1] + text[place] + text[place + 2 :]
-        assert turned == text or not secret.recognise(turned, ("pat",))
+        assert turned == text or not secret.is_well_formed(turned, ("pat",))
 
 
 @given(st.text(max_size=80))
 def test_no_text_breaks_the_recogniser(text: str) -> None:
-    assert secret.recognise(text, ("pat",)) is False
+    assert secret.is_well_formed(text, ("pat",)) is False
 
 
 @given(st.text(min_size=49, max_size=49))
 def test_nothing_but_base62_has_a_right_checksum(rest: str) -> None:
-    assert secret.recognise(f"pat_{rest}", ("pat",)) is False
+    assert secret.is_well_formed(f"pat_{rest}", ("pat",)) is False
 
 
 def test_a_checksum_that_is_padded_with_zeros_is_recognised() -> None:
-    padded = next(text for text in (str(secret.make("pat")) for _ in range(5000)) if text[-6] == "0")
-    assert secret.recognise(padded, ("pat",))
+    padded = next(text for text in (str(secret.generate("pat")) for _ in range(5000)) if text[-6] == "0")
+    assert secret.is_well_formed(padded, ("pat",))
 
 
 def test_the_checksum_is_the_documented_one() -> None:
     """The first release's numbers: a scanner elsewhere computes the same."""
-    assert secret.recognise("pat_" + "0" * 43 + "2GjXJC", ("pat",))
+    assert secret.is_well_formed("pat_" + "0" * 43 + "2GjXJC", ("pat",))
 
 
 def test_every_character_of_a_body_is_drawn_from_all_of_the_alphabet() -> None:
-    drawn = Counter("".join(str(secret.make("pat"))[4:47] for _ in range(2000)))
+    drawn = Counter("".join(str(secret.generate("pat"))[4:47] for _ in range(2000)))
     assert set(drawn) == set(ALPHABET)
     expected = 2000 * 43 / 62
     assert all(0.8 * expected < count < 1.2 * expected for count in drawn.values())
@@ -86,52 +86,52 @@ def test_a_hint_is_the_prefix_an_ellipsis_and_the_last_four_characters() -> None
 )
 def test_a_prefix_that_breaks_the_form_is_refused(prefix: object) -> None:
     with pytest.raises(ValueError, match="ACCESS_TOKENS_PREFIX") as error:
-        secret.prefixes(["fine", prefix])
+        secret.validate_prefixes(["fine", prefix])
     assert str(error.value) == (
-        f"ACCESS_TOKENS_PREFIX {prefix!r} cannot be used: take up to 32 ASCII letters and digits, a letter first;"
-        " words may be joined by one underscore."
+        f"ACCESS_TOKENS_PREFIX {prefix!r} cannot be used: set up to 32 ASCII letters and digits that begin with a"
+        " letter; words may be joined by one underscore."
     )
 
 
 @pytest.mark.parametrize("configured", [["new", "my_old"], ("new", "my_old")])
 def test_prefixes_are_taken_in_the_order_they_are_configured(configured: object) -> None:
-    assert secret.prefixes(configured) == ("new", "my_old")
+    assert secret.validate_prefixes(configured) == ("new", "my_old")
 
 
 @pytest.mark.parametrize("configured", [[], (), None, 7, {"pat"}])
 def test_no_prefix_at_all_is_refused(configured: object) -> None:
-    message = "ACCESS_TOKENS_PREFIX must be a text or a list of texts, newest first."
+    message = "ACCESS_TOKENS_PREFIX must be a string or a list of strings, newest first."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        secret.prefixes(configured)
+        secret.validate_prefixes(configured)
 
 
 def test_the_pattern_finds_secrets_in_a_text_and_nothing_else() -> None:
     found = re.compile(secret.pattern(("new", "my_old")))
-    new, old = str(secret.make("new")), str(secret.make("my_old"))
+    new, old = str(secret.generate("new")), str(secret.generate("my_old"))
     text = f'key="{new}" {old};x{new} {new}A new_{"a" * 48} other_{"a" * 49}'
     assert found.findall(text) == [new, old]
 
 
 @pytest.mark.case("D13")
 def test_a_secret_is_masked_wherever_python_prints_it() -> None:
-    made = secret.make("pat")
+    made = secret.generate("pat")
     body = str(made)[4:]
     for shown in (repr(made), repr([made]), repr({"a": made}), f"{made!r}", str(vars(type(made)))):
         assert body not in shown
     assert repr(made) == "<Secret>"
-    with pytest.raises(TypeError, match=r"^A secret is not pickled\.$"):
+    with pytest.raises(TypeError, match=r"^A secret cannot be pickled\.$"):
         pickle.dumps(made)
     assert not hasattr(made, "__dict__")
 
 
 def test_a_digest_is_lower_case_hexadecimal_sha_256() -> None:
-    known = secret.digests("pat_abc", ())
+    known = secret.candidate_digests("pat_abc", ())
     assert known == {"sha256": "28d38ed101bae184d6a39ab52ee9f7f1d56698cdb256b10670bc37577ccad3d2"}
 
 
 @pytest.mark.case("G04")
 def test_digests_come_newest_first_and_the_unkeyed_one_last() -> None:
-    schemes = list(secret.digests("pat_abc", ("new", "old")))
+    schemes = list(secret.candidate_digests("pat_abc", ("new", "old")))
     assert schemes == secret.schemes(("new", "old"))
     assert schemes[0] == secret.schemes(("new",))[0]
     assert schemes[1] == secret.schemes(("old",))[0]
@@ -139,7 +139,7 @@ def test_digests_come_newest_first_and_the_unkeyed_one_last() -> None:
 
 
 def test_a_pepper_gives_the_same_key_as_text_and_as_bytes() -> None:
-    assert secret.digests("pat_abc", ("key",)) == secret.digests("pat_abc", (b"key",))
+    assert secret.candidate_digests("pat_abc", ("key",)) == secret.candidate_digests("pat_abc", (b"key",))
 
 
 def test_a_pepper_s_name_in_the_scheme_does_not_give_the_pepper_away() -> None:

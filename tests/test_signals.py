@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from host import Host, bearer
 
-from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used, tokens
+from flask_access_tokens import clock, secret, token_deleted, token_generated, token_rejected, token_used, tokens
 
 Heard = list[tuple[str, Flask, dict[str, Any]]]
 
@@ -65,8 +65,8 @@ def test_every_token_of_delete_all_and_prune_is_told(
     heard.clear()
     with host.app.app_context():
         assert tokens.delete_all("ann") == 3
-        later = tokens.now() + timedelta(days=90)
-        monkeypatch.setattr(tokens, "now", lambda: later)
+        later = clock.now() + timedelta(days=90)
+        monkeypatch.setattr(clock, "now", lambda: later)
         assert tokens.prune() == 1
     assert {sent["token"].id for name, _, sent in heard if name == "token-deleted"} == made
 
@@ -92,7 +92,7 @@ def test_every_refusal_is_told_with_its_reason_and_the_token_where_one_was_found
     assert reason({"Authorization": "Basic x"}) == ("missing", None)
     assert reason(bearer("x")) == ("malformed", None)
     assert reason(bearer(f"{good.secret}, Bearer {good.secret}")) == ("malformed", None)
-    assert reason(bearer(str(secret.make("pat")))) == ("unknown", None)
+    assert reason(bearer(str(secret.generate("pat")))) == ("unknown", None)
     assert reason(bearer(good.secret), "post", "/write") == ("scope", good.token.id)
     del people["bob"]
     assert reason(bearer(orphan.secret)) == ("owner", orphan.token.id)
@@ -102,8 +102,8 @@ def test_every_refusal_is_told_with_its_reason_and_the_token_where_one_was_found
     assert reason(bearer(good.secret)) == ("disabled", None)
     assert reason({}) == ("disabled", None)
     host.app.config["ACCESS_TOKENS_ENABLED"] = True
-    later = tokens.now() + timedelta(days=1)
-    monkeypatch.setattr(tokens, "now", lambda: later)
+    later = clock.now() + timedelta(days=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
     assert reason(bearer(old.secret)) == ("expired", old.token.id)
 
 

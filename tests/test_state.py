@@ -73,7 +73,7 @@ class LoginHost:
 
     def count(self) -> int:
         with self.app.app_context():
-            return len(list(tokens.everyones()))
+            return len(list(tokens.iter_all()))
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_token_never_opens_the_page_nor_makes_nor_deletes_a_token(host: LoginH
 
 def test_a_request_loader_alone_vouches_for_nobody(host: LoginHost) -> None:
     """There is no way to ask it for a person by their id, so the token decides."""
-    host.login._user_callback = None
+    host.login.user_loader(None)
     host.app.add_url_rule("/plain", "plain", token_required(lambda: current_token.owner_id))
     assert host.app.test_client().get("/plain", headers=host.generate()).text == "1"
     with pytest.raises(RuntimeError, match="owner_loader"):

@@ -67,13 +67,13 @@ def test_with_a_catalogue_the_page_speaks_the_readers_language(german_host: Host
 def test_a_language_without_a_catalogue_gets_english_words_and_english_dates(german_host: Host) -> None:
     with german_host.app.test_request_context(headers={"Accept-Language": "fr"}):
         assert texts.gettext("Access tokens") == "Access tokens"
-        assert texts.moment_in_words(NOON) == "1 March 2026, 12:00 UTC"
+        assert texts.exact_time(NOON) == "1 March 2026, 12:00 UTC"
         assert texts.language() == "en"
 
 
 def test_dates_and_sentences_speak_one_language(german_host: Host) -> None:
     with german_host.app.test_request_context(headers={"Accept-Language": "de"}):
-        assert texts.moment_in_words(NOON) == "1. März 2026 um 12:00 UTC"
+        assert texts.exact_time(NOON) == "1. März 2026 um 12:00 UTC"
         assert texts.language() == "de"
 
 
@@ -88,9 +88,9 @@ def test_a_refusal_speaks_the_readers_language(german_host: Host) -> None:
 
 def test_numbers_take_the_plural_of_the_language_and_a_percent_sign_is_only_that(german_host: Host) -> None:
     with german_host.app.test_request_context(headers={"Accept-Language": "de"}):
-        assert texts.distance(NOON + timedelta(days=1), NOON) == "in 1 Tag, 100 %"
-        assert texts.distance(NOON + timedelta(days=7), NOON) == "in 7 Tagen, 100 %"
-        assert texts.distance(NOON, NOON) == "gerade eben"
+        assert texts.relative_time(NOON + timedelta(days=1), NOON) == "in 1 Tag, 100 %"
+        assert texts.relative_time(NOON + timedelta(days=7), NOON) == "in 7 Tagen, 100 %"
+        assert texts.relative_time(NOON, NOON) == "gerade eben"
 
 
 def test_a_message_outside_an_application_is_english() -> None:
@@ -98,7 +98,7 @@ def test_a_message_outside_an_application_is_english() -> None:
     assert texts.ngettext("%(num)s token", "%(num)s tokens", 1) == "1 token"
     assert texts.ngettext("%(num)s token", "%(num)s tokens", 2) == "2 tokens"
     assert texts.ngettext("%(num)s of %(most)s", "%(num)s of %(most)s", 2, most=9) == "2 of 9"
-    assert texts.day(NOON) == "1 March 2026"
+    assert texts.format_date(NOON) == "1 March 2026"
 
 
 def test_a_percent_sign_in_a_value_or_a_message_without_values_is_only_that() -> None:
@@ -131,4 +131,4 @@ def test_a_percent_sign_in_a_value_or_a_message_without_values_is_only_that() ->
     ],
 )
 def test_a_distance_is_said_in_the_unit_that_people_would_take(ahead: timedelta, words: str) -> None:
-    assert texts.distance(NOON + ahead, NOON) == words
+    assert texts.relative_time(NOON + ahead, NOON) == words

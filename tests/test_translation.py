@@ -18,7 +18,7 @@ from flask_babel import Babel, gettext
 from host import Host
 from markup import Page
 
-from flask_access_tokens import texts, tokens
+from flask_access_tokens import clock, texts, tokens
 
 ROOT = Path(__file__).parent.parent
 TRANSLATIONS = ROOT / "flask_access_tokens" / "translations"
@@ -119,7 +119,7 @@ def words(answer: Any) -> Iterator[str]:
     yield from (line.strip() for line in re.split(r"\n| {2,}", page.text) if line.strip())
     for element in page.elements:
         for name, value in element.attributes.items():
-            if value and (name in SPOKEN or name.startswith("data-text-") or name == "data-said"):
+            if value and (name in SPOKEN or name.startswith("data-text-") or name == "data-announcement"):
                 yield " ".join(value.split())
 
 
@@ -224,7 +224,7 @@ def test_the_question_is_german_for_a_used_an_unused_and_an_expired_token(
         assert unexplained(answer) == []
         german.client().get("/api", headers={"Authorization": f"Bearer {token.secret}"})
     later = datetime.now(UTC) + timedelta(days=10)
-    monkeypatch.setattr(tokens, "now", lambda: later)
+    monkeypatch.setattr(clock, "now", lambda: later)
     assert "Es ist vor 3 Tagen abgelaufen" in client.get(question).text
     assert unexplained(client.get(question)) == []
     assert "Abgelaufen" in client.get(PAGE).text
@@ -296,7 +296,7 @@ def test_each_request_is_answered_in_its_language_or_in_english(german: Host, la
 )
 def test_german_distances_take_the_right_case_and_number(german: Host, ahead: timedelta, said: str) -> None:
     with german.app.test_request_context(headers={"Accept-Language": "de"}):
-        assert texts.distance(NOON + ahead, NOON) == said
+        assert texts.relative_time(NOON + ahead, NOON) == said
 
 
 # Time zones
@@ -318,8 +318,8 @@ def test_moments_are_said_in_the_zone_of_the_host_and_name_it(
     host = make_host()
     _speak(host, timezone_selector=lambda: zone)
     with host.app.test_request_context(headers={"Accept-Language": "de"}):
-        assert texts.moment_in_words(NOON) == said
-        assert texts.day(NOON) == said.partition(",")[0]
+        assert texts.exact_time(NOON) == said
+        assert texts.format_date(NOON) == said.partition(",")[0]
     assert f'data-zone="{name}"' in client_of(host).get(PAGE).text
 
 
@@ -327,7 +327,7 @@ def test_english_without_a_catalogue_keeps_the_zone_of_the_host(make_host: Calla
     host = make_host(BABEL_DEFAULT_TIMEZONE="Europe/Berlin")
     _speak(host)
     with host.app.test_request_context():
-        assert texts.moment_in_words(NOON) == "1 March 2026, 13:00 UTC+01:00"
+        assert texts.exact_time(NOON) == "1 March 2026, 13:00 UTC+01:00"
 
 
 # A host with texts of its own
@@ -366,10 +366,10 @@ def test_a_host_adds_a_language_with_plurals_of_its_own(make_host: Callable[...,
     assert '<html lang="pl">' in answer
     assert "<title>Tokeny dostępu</title>" in answer
     with host.app.test_request_context(headers={"Accept-Language": "pl"}):
-        assert texts.distance(NOON + timedelta(days=1), NOON) == "za 1 dzień"
-        assert texts.distance(NOON + timedelta(days=3), NOON) == "za 3 dni"
-        assert texts.distance(NOON + timedelta(days=2, hours=20), NOON) == "za 3 dni"
-        assert texts.day(NOON) == "1 marca 2026"
+        assert texts.relative_time(NOON + timedelta(days=1), NOON) == "za 1 dzień"
+        assert texts.relative_time(NOON + timedelta(days=3), NOON) == "za 3 dni"
+        assert texts.relative_time(NOON + timedelta(days=2, hours=20), NOON) == "za 3 dni"
+        assert texts.format_date(NOON) == "1 marca 2026"
 
 
 def test_the_host_s_own_catalogue_and_ours_never_mix(make_host: Callable[..., Host], tmp_path: Path) -> None:

@@ -1,116 +1,72 @@
-"""The API's door: a bearer token in, ``current_token`` out; the HTTP errors."""
+"""The guard: it lets a request with a bearer token into a view, and makes the token ``current_token``."""
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, overload
 
-from flask import Flask, Request, Response, abort, current_app, json, request
-from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import (
-    BadRequest,
-    Forbidden,
-    HTTPException,
-    ServiceUnavailable,
-    Unauthorized,
-)
+from flask import Request, Response, abort, current_app, request
 from werkzeug.local import LocalProxy
 
-from .. import secret, tokens
+from .. import secret
 from ..secret import Secret
 from ..signals import token_rejected, token_used
 from ..state import SCOPE, State, current_state, logger
-from ..tokens import Token
+from ..store.connections import StoreError, error_summary
+from ..store.entities import Token
+from ..store.last_used import note_use
+from ..store.lookup import lookup
 from . import bearer, routes
+from .challenge import (
+    MALFORMED,
+    BearerError,
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    StoreUnavailable,
+    TokenRequired,
+)
 from .routes import Guard
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_MALFORMED = "The access token is malformed, unknown or no longer valid."
-
-
-class _Refusal(HTTPException):
-    """A refusal that brings its own challenge and JSON body (RFC 6750 §3)."""
-
-    error: str
-
-    def __init__(self, description: str, challenge: str | None = None) -> None:
-        super().__init__(description)
-        self.challenge = challenge
-
-    def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        body: str = json.dumps({"error": self.error, "error_description": self.description})
-        return body
-
-    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        return [("Content-Type", "application/json"), *self.contract()]
-
-    def contract(self) -> list[tuple[str, str]]:
-        """The headers that stand whatever the host makes of the body."""
-        headers = [("Cache-Control", "no-store")]
-        return [*headers, ("WWW-Authenticate", self.challenge)] if self.challenge else headers
-
-
-class TokenRequired(_Refusal, Unauthorized):
-    """401 without an error code: the request carried no bearer token (RFC 6750 §3.1)."""
-
-    error = "unauthorized"
-
-
-class InvalidToken(_Refusal, Unauthorized):
-    """401: the bearer token is malformed, unknown, expired or refused (RFC 6750 §3.1)."""
-
-    error = "invalid_token"
-
-
-class InvalidRequest(_Refusal, BadRequest):
-    """400: more than one bearer credential (RFC 6750 §3.1)."""
-
-    error = "invalid_request"
-
-
-class InsufficientScope(_Refusal, Forbidden):
-    """403: the token lacks a scope that the view needs (RFC 6750 §3.1)."""
-
-    error = "insufficient_scope"
-
-
-class StoreUnavailable(_Refusal, ServiceUnavailable):
-    """503: nobody can tell whether the token is good; it still exists (RFC 7009 §2.2.1)."""
-
-    error = "temporarily_unavailable"
-
-    def contract(self) -> list[tuple[str, str]]:
-        return [*super().contract(), ("Retry-After", str(tokens.RETRY_AFTER))]
+_STATE = "flask_access_tokens.guard"
+"""The key in the WSGI environ. ``flask.g`` would not do: it may outlive the request."""
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What one application's guard made of a request."""
+class _GuardState:
+    """What the guards of one application found out about a request."""
 
     state: State
     token: Token | None = None
-    refusal: _Refusal | None = None
+    error: BearerError | None = None
 
 
-def _current() -> Token:
-    asked = _asked(request) if request else None
-    if asked is None or asked.token is None or asked.state is not current_state():
+class _TokenProxy(LocalProxy[Token]):
+    """A proxy that a JSON provider takes for the dataclass it stands for."""
+
+    __slots__ = ()
+    __dataclass_fields__ = Token.__dataclass_fields__
+
+
+def _find_token() -> Token:
+    found = _guard_state(request) if request else None
+    if found is None or found.token is None or found.state is not current_state():
         raise RuntimeError(
             "This request has no access token. Guard the view with @token_required; under optional=True ask"
             ' "if current_token" first.'
         )
-    return asked.token
+    return found.token
 
 
-def _asked(request: Request) -> _Asked | None:
-    """It stands on the request: ``g`` outlives the request where an application context was pushed before it."""
-    found: _Asked | None = getattr(request, "_access_tokens", None)
+def _guard_state(request: Request) -> _GuardState | None:
+    found: _GuardState | None = request.environ.get(_STATE)
     return found
 
 
-current_token: Token = LocalProxy(_current)  # type: ignore[assignment]
+current_token: Token = _TokenProxy(_find_token)  # type: ignore[assignment]
 """The token of this request; falsy where there is none."""
 
 
@@ -119,46 +75,46 @@ def token_required(view: View, /) -> View: ...
 @overload
 def token_required(*scopes: str, optional: bool = False) -> Callable[[View], View]: ...
 def token_required(*scopes: Any, optional: bool = False) -> Any:
-    """Let a request into a view only with a bearer token that holds every one of these scopes.
+    """Let a request into a view only with a bearer token that has all of these scopes.
 
-    Stands between the route and the view, on functions, async functions, methods and in ``MethodView.decorators``::
+    Place it between the route and the view, on functions, async functions, methods and in ``MethodView.decorators``::
 
         @app.get("/reports")
         @token_required("reports:read")
         def reports(): ...
 
-    :param scopes: names of scopes, all needed; none asks for a token of any scopes.
-    :param optional: let a request without a bearer token in as well; a bad token is refused all the same.
+    :param scopes: the names of the scopes, all of which are required; without any, every valid token is accepted.
+    :param optional: also accept a request without a bearer credential. A bad one is refused all the same.
     """
     if len(scopes) == 1 and callable(scopes[0]):
         return _guarded(scopes[0], Guard((), optional))
-    return functools.partial(_guarded, guard=_plain(*scopes, optional=optional))
+    return functools.partial(_guarded, guard=_make_guard(*scopes, optional=optional))
 
 
 def require_token(*scopes: str, optional: bool = False) -> None:
-    """The check of :func:`token_required` as a plain call; ``bp.before_request(require_token)`` guards a blueprint.
+    """Check the request as :func:`token_required` does; ``bp.before_request(require_token)`` guards a blueprint.
 
-    :param scopes: names of scopes, all needed.
-    :param optional: return for a request without a bearer token as well.
-    :raises HTTPException: the refusal, as RFC 6750 §3 writes it. A CORS preflight passes.
+    A CORS preflight request passes.
+
+    :param scopes: the names of the scopes, all of which are required.
+    :param optional: also accept a request without a bearer credential.
+    :raises HTTPException: the refusal (RFC 6750 §3).
     """
-    _require(_plain(*scopes, optional=optional))
+    _enforce(_make_guard(*scopes, optional=optional))
 
 
-def _plain(*scopes: str, optional: bool = False) -> Guard:
-    _refuse_no_scopes(scopes)
+def _make_guard(*scopes: str, optional: bool = False) -> Guard:
+    for scope in scopes:
+        if not isinstance(scope, str):
+            raise TypeError(
+                f"A scope is a string, not {scope!r}: @token_required, or @token_required('reports:read')."
+            )
+        if not SCOPE.fullmatch(scope):
+            raise ValueError(f"{scope!r} is not one scope: pass each as an argument of its own (RFC 6749 §3.3).")
     return Guard(tuple(dict.fromkeys(scopes)), optional)
 
 
-require_token._access_token_plain_call = _plain  # type: ignore[attr-defined]
-
-
-def _refuse_no_scopes(scopes: tuple[Any, ...]) -> None:
-    for scope in scopes:
-        if not isinstance(scope, str):
-            raise TypeError(f"A scope is a text, not {scope!r}: @token_required, or @token_required('reports:read').")
-        if not SCOPE.fullmatch(scope):
-            raise ValueError(f"{scope!r} is not one scope: give each as its own argument (RFC 6749 §3.3).")
+routes.mark_plain_call(require_token, _make_guard)
 
 
 def _guarded(view: Any, guard: Guard) -> Any:
@@ -166,178 +122,137 @@ def _guarded(view: Any, guard: Guard) -> Any:
 
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        _require(guard)
+        _enforce(guard)
         if is_async:
             return current_app.ensure_sync(view)(*args, **kwargs)
         return view(*args, **kwargs)
 
-    routes.mark(guarded, view, guard)
+    routes.mark_guarded(guarded, view, guard)
     return guarded
 
 
-def _require(guard: Guard) -> None:
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+def _enforce(guard: Guard) -> None:
+    """Let this request pass a guard.
+
+    :raises BearerError: where it may not.
+    """
     req: Request = request._get_current_object()  # type: ignore[attr-defined]
-    if req.method == "OPTIONS" and _preflight():
+    if req.method == "OPTIONS" and _is_preflight():
         return
     state = current_state()
-    asked = _asked(req)
-    if asked is None or asked.state is not state:
-        asked = req._access_tokens = _Asked(state)  # type: ignore[attr-defined]
+    found = _guard_state(req)
+    if found is None or found.state is not state:
+        found = req.environ[_STATE] = _GuardState(state)
     try:
-        if asked.token is None:
-            asked.token = _admit(guard, state, req)
-            if asked.token is not None and token_used.receivers:
-                token_used.send(app, token=asked.token)
+        if found.token is None:
+            found.token = _authenticate(guard, state, req)
+            if found.token is not None and token_used.receivers:
+                token_used.send(state.app, token=found.token)
         else:
-            _check_scopes(guard, asked.token)
-    except _Refusal as refusal:
-        asked.refusal = refusal
+            _check_scopes(guard, state, found.token)
+    except BearerError as error:
+        found.error = error
         raise
 
 
-def _admit(guard: Guard, state: State, req: Request) -> Token | None:
-    """The token of this request, or None where none is needed; raises the refusal."""
-    off = state.switched_off
-    if off and bearer.count(req.environ.get("HTTP_AUTHORIZATION")):
-        raise _refused("disabled", _invalid("Access tokens are disabled."))
+def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
+    """Return the token of a request, or None where it has none and needs none.
+
+    :raises BearerError: for every other request.
+    """
+    disabled = state.disabled
+    if disabled and bearer.count_credentials(req.environ.get("HTTP_AUTHORIZATION")):
+        raise _rejected(state, "disabled", InvalidToken("Access tokens are disabled."))
     credential = _credential(state, req)
     if credential is None:
         if guard.optional:
             return None
-        raise _refused("disabled" if off else "missing", TokenRequired("Send an access token.", _challenge()))
-    digests = secret.digests(credential, state.peppers)
+        raise _rejected(state, "disabled" if disabled else "missing", TokenRequired("Send an access token."))
+    candidates = secret.candidate_digests(credential, state.peppers)
     try:
-        match = tokens.read(state, digests)
+        match = lookup(state, candidates)
         if match is None:
-            raise _refused("unknown", _invalid(_MALFORMED))
+            raise _rejected(state, "unknown", InvalidToken(MALFORMED))
         token = match.token
         if token.expired:
-            raise _refused("expired", _invalid("The access token has expired."), token)
+            raise _rejected(state, "expired", InvalidToken("The access token has expired."), token)
         if not state.enabled(token.owner_id):
-            raise _refused("disabled", _invalid("Access tokens are disabled."), token)
-        if state.vouches and token.owner is None:
-            raise _refused("owner", _invalid(_MALFORMED), token)
-        token = _effective(state, token)
-    except tokens.StoreError as error:
-        logger.error("The token store does not answer: %s", tokens.failure(error))
+            raise _rejected(state, "disabled", InvalidToken("Access tokens are disabled."), token)
+        if state.checks_owner and token.owner is None:
+            raise _rejected(state, "owner", InvalidToken(MALFORMED), token)
+        if token.scopes:
+            # A scope that the host no longer declares, or the owner may no longer grant, has no effect.
+            allowed = state.allowed_scopes(token.owner_id)
+            token.scopes = tuple(scope for scope in token.scopes if scope in allowed)
+    except StoreError as error:
+        logger.error("The token store cannot be used: %s", error_summary(error))
         raise StoreUnavailable("The access token cannot be checked now. Try again in a moment.") from None
-    _check_scopes(guard, token)
-    tokens.remember_use(state, match)
+    _check_scopes(guard, state, token)
+    note_use(state, match)
     return token
 
 
-def _check_scopes(guard: Guard, token: Token) -> None:
+def _check_scopes(guard: Guard, state: State, token: Token) -> None:
     missing = [scope for scope in guard.scopes if scope not in token.scopes]
     if missing:
         description = "The access token lacks the scope: " + " ".join(missing)
-        challenge = _challenge("insufficient_scope", description, scope=" ".join(guard.scopes))
-        raise _refused("scope", InsufficientScope(description, challenge), token)
+        raise _rejected(state, "scope", InsufficientScope(description, *guard.scopes), token)
 
 
 def _credential(state: State, req: Request) -> Secret | None:
-    """The bearer credential of this request where its form is right; None without one; raises for a bad one.
+    """Return the bearer credential of a request if it has the form of a secret; None where it has no credential.
 
-    The header alone is read, never a query, form or cookie (RFC 9700 §4.3.2).
+    Only the header is read, never a query string, form or cookie (RFC 9700 §4.3.2).
+
+    :raises BearerError: for a malformed credential, and for more than one.
     """
-    prefixes = state.prefixes
+    prefixes = state.prefixes  # first: where they are bad, no frame holds the text
     value = req.environ.get("HTTP_AUTHORIZATION")
-    text = bearer.credential(value)
-    if text is not None and secret.recognise(text, prefixes):
+    text = bearer.read_credential(value)
+    if text is not None and secret.is_well_formed(text, prefixes):
         return Secret(text)
-    found = bearer.count(value)
-    del value, text  # a crash reporter prints the locals of every frame
-    if not found:
+    count = bearer.count_credentials(value)
+    del value, text  # crash reporters print the local variables of every frame
+    if not count:
         return None
-    if found > 1:
-        description = "Send one access token."
-        raise _refused("malformed", InvalidRequest(description, _challenge("invalid_request", description)))
-    raise _refused("malformed", _invalid(_MALFORMED))
+    raise _rejected(
+        state, "malformed", InvalidRequest("Send one access token.") if count > 1 else InvalidToken(MALFORMED)
+    )
 
 
-def _effective(state: State, token: Token) -> Token:
-    """The token with the scopes that count now: declared by the host, and still the owner's to grant."""
-    if not token.scopes:
-        return token
-    grantable = state.grantable(token.owner_id)
-    if all(scope in grantable for scope in token.scopes):
-        return token
-    return replace(token, scopes=tuple(scope for scope in token.scopes if scope in grantable))
+def _rejected(state: State, reason: str, error: BearerError, token: Token | None = None) -> BearerError:
+    token_rejected.send(state.app, reason=reason, token_id=None if token is None else token.id)
+    return error
 
 
-def _preflight() -> bool:
-    """Whether Flask answers this OPTIONS itself. A CORS preflight carries no token: one that a view would have to
-    answer is answered here, and the view does not run.
+def _is_preflight() -> bool:
+    """Return whether this OPTIONS request needs no token: Flask answers it, or it is a CORS preflight request.
+
+    A preflight request that a view would answer is answered here, and the view does not run.
     """
     if getattr(request.url_rule, "provide_automatic_options", request.url_rule is None):
         return True
     if request.origin is not None and request.access_control_request_method is not None:
-        abort(current_app.make_default_options_response())
+        response = current_app.response_class()
+        adapter = current_app.create_url_adapter(request)
+        response.allow.update(adapter.allowed_methods() if adapter else ())
+        abort(response)
     return False
 
 
-def exempt_from_csrf() -> None:
-    """Teach the host's CSRFProtect, wherever it was set up, to let bearer tokens into guarded views.
+def set_headers(response: Response) -> None:
+    """Set the headers of the response to a guarded request.
 
-    Only a request that carries a bearer credential passes, and no page can make a browser send one. A guarded view
-    asked without one answers as it does everywhere: 401, rather than a word on CSRF.
+    A challenge that an error handler of the host's left out is put back.
     """
-    csrf = current_app.extensions.get("csrf")
-    if isinstance(csrf, CSRFProtect) and "protect" not in vars(csrf):
-        protect = csrf.protect
-
-        def protect_sessions(*args: Any, **kwargs: Any) -> None:
-            guard = routes.guard_of_request(current_app, request.endpoint, request.method)
-            if guard is not None and bearer.count(request.environ.get("HTTP_AUTHORIZATION")):
-                return
-            try:
-                protect(*args, **kwargs)
-            except CSRFError:
-                if guard is not None and not guard.optional:
-                    _require(guard)
-                raise
-
-        csrf.protect = protect_sessions
-
-
-def finish(response: Response) -> Response:
-    """Give the answers of guarded views their headers, after the host has set its own.
-
-    A challenge is put back where the host's error handler wrote a response of its own.
-    """
-    asked = _asked(request)
-    if asked is None:
-        return response
-    refusal = asked.refusal
-    if refusal is not None and response.status_code >= 300:  # below, the view caught it
-        for name, value in refusal.contract():
+    found = _guard_state(request)
+    if found is None:
+        return
+    error = found.error
+    if error is not None and response.status_code >= 300:  # below, the view handled the refusal itself
+        for name, value in error.auth_headers():
             response.headers[name] = value
     if response.headers.getlist("Vary"):
         response.vary.add("Authorization")
     else:
         response.headers.add("Vary", "Authorization")
-    return response
-
-
-# Refusals
-
-
-def _refused(reason: str, refusal: _Refusal, token: Token | None = None) -> _Refusal:
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    token_rejected.send(app, reason=reason, token_id=None if token is None else token.id)
-    return refusal
-
-
-def _invalid(description: str) -> InvalidToken:
-    return InvalidToken(description, _challenge("invalid_token", description))
-
-
-def _challenge(error: str | None = None, description: str | None = None, scope: str | None = None) -> str:
-    """A challenge with every value quoted (RFC 9110 §11.5)."""
-    values = {
-        "realm": current_state().config["ACCESS_TOKENS_REALM"],
-        "error": error,
-        "error_description": description,
-        "scope": scope,
-    }
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in values.items() if value is not None)

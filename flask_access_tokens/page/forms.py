@@ -1,21 +1,29 @@
 """The forms of the page."""
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from flask import current_app, request
 from flask_wtf import FlaskForm
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, SelectMultipleField, StringField, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from .. import policy
 from ..policy import TokenRefused
+from ..state import current_state
+
+FORM_AGE = 24 * 60 * 60
+"""Seconds for which a form that was left open can still be sent."""
 
 Value = TypeVar("Value")
-Checked = TypeVar("Checked")
+Valid = TypeVar("Valid")
 
 
 class GenerateForm(FlaskForm):  # type: ignore[misc]
-    """What a person says of a token they want; the verbs' own checks decide."""
+    """What a person enters for a new token. :mod:`flask_access_tokens.policy` validates it."""
 
     name = StringField()
     description = StringField()
@@ -29,24 +37,76 @@ class GenerateForm(FlaskForm):  # type: ignore[misc]
     days: int
 
     def validate_name(self, field: Field) -> None:
-        field.data = _checked(policy.checked_name, field.data)
+        field.data = _valid(policy.validate_name, field.data)
 
     def validate_description(self, field: Field) -> None:
-        field.data = _checked(policy.checked_description, field.data)
+        field.data = _valid(policy.validate_description, field.data)
 
     def validate_lifetime_days(self, field: Field) -> None:
-        self.days = _checked(policy.days_of, field.data or "")
+        self.days = _valid(policy.parse_lifetime, field.data or "")
 
     def validate_scopes(self, field: Field) -> None:
-        _checked(lambda scopes: policy.checked_scopes(self.owner_id, scopes), field.data or [])
+        def validate(scopes: Iterable[str]) -> tuple[str, ...]:
+            return policy.validate_scopes(self.owner_id, scopes)
+
+        _valid(validate, field.data or [])
+
+    def renew_nonce(self) -> None:
+        """Let the form generate a token of its own when it is sent."""
+        self.nonce.data = _serializer().dumps([uuid.uuid4().hex, self.owner_id])
+
+    def read_nonce(self) -> str | None:
+        """Return the one-time value that the form was sent with, or None where it has none.
+
+        :raises BadSignature: where it is too old, somebody else's, or not one of ours.
+        """
+        if not self.nonce.data:
+            return None
+        nonce, owner_id = _serializer().loads(self.nonce.data, max_age=FORM_AGE)
+        if owner_id != self.owner_id:
+            raise BadSignature("This form was made for another owner.")
+        return str(nonce)
 
 
 class DeleteForm(FlaskForm):  # type: ignore[misc]
-    """The answer to the delete question: nothing but the CSRF token."""
+    """The confirmation of a deletion: nothing but the CSRF token."""
 
 
-def _checked(check: Callable[[Value], Checked], value: Value) -> Checked:
+def blank_form(owner_id: str) -> GenerateForm:
+    """Return a new form, filled in as far as the query string says so."""
+    args = request.args
+    form = _form(
+        owner_id,
+        formdata=None,
+        name=args.get("name", ""),
+        description=args.get("description", ""),
+        lifetime_days=args.get("lifetime_days", str(policy.default_lifetime())),
+        scopes=args.getlist("scopes"),
+    )
+    form.renew_nonce()
+    return form
+
+
+def sent_form(owner_id: str) -> GenerateForm:
+    """Return the form that this request sends; a field that it leaves out is empty."""
+    return _form(owner_id, formdata=request.form, name="", description="", lifetime_days="", scopes=[])
+
+
+def _form(owner_id: str, formdata: MultiDict[str, str] | None, **data: object) -> GenerateForm:
+    form = GenerateForm(formdata=formdata, **data)
+    form.owner_id = owner_id
+    state = current_state()
+    form.scopes.choices = [(scope, state.scopes[scope]) for scope in state.allowed_scopes(owner_id)]
+    return form
+
+
+def _serializer() -> URLSafeTimedSerializer:
+    keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or ()), current_app.secret_key]
+    return URLSafeTimedSerializer(keys, salt="flask-access-tokens.form")
+
+
+def _valid(validate: Callable[[Value], Valid], value: Value) -> Valid:
     try:
-        return check(value)
+        return validate(value)
     except TokenRefused as refused:
         raise ValidationError(str(refused)) from None

@@ -1,4 +1,4 @@
-/* What the page of access tokens does more where script runs. Included twice, it runs once. */
+/* What JavaScript adds to the access token page. Included twice, it runs once. */
 (() => {
   "use strict";
 
@@ -7,39 +7,39 @@
   }
   window.accessTokensScript = true;
 
-  const LOOKS_EVERY = 3000;
-  const LOOKS_FOR = 10 * 60 * 1000;
+  const POLL_EVERY = 3000;
+  const POLL_FOR = 10 * 60 * 1000;
   const RETRY_AFTER = 5000;
   const { nonce, dataset: settings } = document.currentScript;
 
   let current = null; // the panel that was prepared last
-  let home = null; // what it stands in, which stays when a panel is replaced
-  let returnTo = []; // ids to focus when the list comes back
-  let focusedId = ""; // of what had the focus when a request began: htmx gives it back
-  let copied = true; // false while a secret is shown that nobody has copied
+  let container = null; // its parent, which stays when a panel is replaced
+  let returnTo = []; // IDs to focus when the list is shown again
+  let focusedId = ""; // of the element focused when a request began; htmx focuses it again
+  let copied = true; // false while a secret is shown that has not been copied
 
-  const panelNow = () => document.getElementById("access-tokens");
-  const ours = (element) => element instanceof Element && element.closest("#access-tokens");
-  const text = (name) => panelNow()?.closest(".access-tokens")?.dataset[name] ?? "";
+  const currentPanel = () => document.getElementById("access-tokens");
+  const isOurs = (element) => element instanceof Element && element.closest("#access-tokens");
+  const text = (name) => currentPanel()?.closest(".access-tokens")?.dataset[name] ?? "";
 
-  function say(words) {
-    const region = document.querySelector("[data-access-tokens-said]");
+  function announce(words) {
+    const region = document.querySelector("[data-access-tokens-live]");
     if (region) {
       region.textContent = "";
-      // Emptied first, so that the same words are spoken a second time.
+      // Emptied first, so that the same text is announced again.
       setTimeout(() => (region.textContent = words), 50);
     }
   }
 
-  // A panel that has just come: with the page, or in place of another
+  // A new panel: with the page, or in place of another
 
   function prepare() {
-    const panel = panelNow();
+    const panel = currentPanel();
     if (!panel || panel === current) {
       return;
     }
-    const swapped = home !== null && home === panel.parentElement;
-    home = panel.parentElement;
+    const swapped = container !== null && container === panel.parentElement;
+    container = panel.parentElement;
     current = panel;
     panel.querySelectorAll("[data-with-script]").forEach((element) => (element.hidden = false));
     panel.querySelectorAll("time[title], time[data-exact]").forEach(addLocalTime);
@@ -47,14 +47,14 @@
     markChoices(panel);
     waitForUse(panel);
     if (swapped) {
-      keepAddress(panel);
-      // After htmx, which gives the focus back to what had it.
-      setTimeout(() => arrive(panel), 30);
+      updateAddress(panel);
+      // After htmx, which restores the focus.
+      setTimeout(() => moveFocus(panel), 30);
     }
   }
 
-  function arrive(panel) {
-    if (panel !== panelNow()) {
+  function moveFocus(panel) {
+    if (panel !== currentPanel()) {
       return;
     }
     const wanted = panel.querySelector("[autofocus]");
@@ -67,15 +67,15 @@
       const target = returnTo.map((id) => document.getElementById(id)).find(Boolean);
       (target ?? document.getElementById("access-tokens-heading"))?.focus();
     }
-    if (panel.dataset.state !== "form" && panel.dataset.state !== "asking") {
+    if (panel.dataset.state !== "form" && panel.dataset.state !== "deleting") {
       returnTo = [];
     }
-    if (panel.dataset.said && wanted?.id !== "access-tokens-notice") {
-      say(panel.dataset.said);
+    if (panel.dataset.announcement && wanted?.id !== "access-tokens-notice") {
+      announce(panel.dataset.announcement);
     }
   }
 
-  function keepAddress(panel) {
+  function updateAddress(panel) {
     const { address } = panel.dataset;
     if (address && panel.closest("[data-own-page]")) {
       history.replaceState(history.state, "", address);
@@ -98,7 +98,7 @@
     }
   }
 
-  // English dates stand as the server writes them: day, month, year.
+  // The server writes English dates as day, month, year.
   function languageOf(element) {
     const language = element.closest("[lang]")?.lang || undefined;
     return language === "en" ? "en-GB" : language;
@@ -112,21 +112,21 @@
     if (secret) {
       secret.focus();
       secret.select();
-      window.addEventListener("beforeunload", warn);
+      window.addEventListener("beforeunload", warnBeforeUnload);
     } else {
-      window.removeEventListener("beforeunload", warn);
+      window.removeEventListener("beforeunload", warnBeforeUnload);
     }
   }
 
-  function warn(event) {
+  function warnBeforeUnload(event) {
     if (!copied && document.getElementById("access-tokens-secret")) {
       event.preventDefault();
     }
   }
 
-  function noteCopy() {
+  function markCopied() {
     copied = true;
-    window.removeEventListener("beforeunload", warn);
+    window.removeEventListener("beforeunload", warnBeforeUnload);
   }
 
   async function copy(button) {
@@ -137,27 +137,27 @@
       await navigator.clipboard.writeText(words);
       done = true;
     } catch {
-      // Over plain http there is no navigator.clipboard, but there is this.
-      mark(source);
+      // navigator.clipboard is missing over plain HTTP; this is not.
+      select(source);
       done = document.execCommand("copy");
       if (done) {
         button.focus();
       }
     }
     if (done && source.id === "access-tokens-secret") {
-      noteCopy();
+      markCopied();
     }
     if (!done) {
-      mark(source);
+      select(source);
     }
     button.toggleAttribute("data-done", done);
-    say(text(done ? button.dataset.says : "textNotCopied"));
+    announce(text(done ? button.dataset.announces : "textNotCopied"));
     if (!done) {
       show(text("textNotCopied"));
     }
   }
 
-  function mark(source) {
+  function select(source) {
     source.focus();
     if (source.select) {
       source.select();
@@ -172,8 +172,8 @@
       return;
     }
     line.hidden = false;
-    const until = Date.now() + LOOKS_FOR;
-    const look = async () => {
+    const until = Date.now() + POLL_FOR;
+    const poll = async () => {
       if (!line.isConnected || Date.now() > until) {
         return;
       }
@@ -185,22 +185,22 @@
           }
           const use = await answer.json();
           if (use.used && line.isConnected) {
-            tellUse(line, use);
+            showUse(line, use);
           }
         } catch {
           return;
         }
       }
-      setTimeout(look, LOOKS_EVERY);
+      setTimeout(poll, POLL_EVERY);
     };
-    setTimeout(look, LOOKS_EVERY);
+    setTimeout(poll, POLL_EVERY);
   }
 
-  function tellUse(line, use) {
+  function showUse(line, use) {
     const first = !("used" in line.dataset);
     line.dataset.used = "";
     line.textContent = text("textUsed").replace("{distance}", use.distance);
-    for (const place of panelNow().querySelectorAll(`[data-used="${line.dataset.token}"]`)) {
+    for (const place of currentPanel().querySelectorAll(`[data-used="${line.dataset.token}"]`)) {
       const exact = place.matches("dd");
       const time = document.createElement("time");
       time.dateTime = use.used;
@@ -210,7 +210,7 @@
       addLocalTime(time);
     }
     if (first) {
-      say(line.textContent);
+      announce(line.textContent);
     }
   }
 
@@ -230,30 +230,30 @@
     }
   }
 
-  function tellEnding(panel) {
+  function showExpiry(panel) {
     const field = panel.querySelector("#access-tokens-lifetime_days");
     const typed = field.value.trim();
     const days = /^-?[0-9]{1,5}$/.test(typed) ? Number(typed) : 0;
     let words = "";
-    if (days === -1 && "forever" in field.dataset) {
-      words = text("textForever");
-    } else if (days >= 1 && days <= Number(field.dataset.longest)) {
+    if (days === -1 && "mayNeverExpire" in field.dataset) {
+      words = text("textNeverExpires");
+    } else if (days >= 1 && days <= Number(field.dataset.maxDays)) {
       const format = new Intl.DateTimeFormat(languageOf(field), { dateStyle: "long", timeZone: text("zone") });
       words = text("textExpires").replace("{date}", format.format(Date.now() + days * 86400000));
     }
-    panel.querySelector("[data-ending]").textContent = words;
+    panel.querySelector("[data-expiry-text]").textContent = words;
     return words;
   }
 
   function choose(choice) {
     const field = document.getElementById(choice.dataset.fills);
-    const panel = panelNow();
+    const panel = currentPanel();
     if ("value" in choice.dataset) {
       field.value = choice.dataset.value;
     }
     if (field.name === "lifetime_days") {
       markChoices(panel);
-      say(tellEnding(panel));
+      announce(showExpiry(panel));
     }
     if (field.name === "name" || !("value" in choice.dataset)) {
       field.focus();
@@ -279,11 +279,11 @@
   }
 
   function show(words) {
-    const panel = panelNow();
+    const panel = currentPanel();
     let notice = panel.querySelector("[data-failure]");
     if (!notice) {
       notice = document.createElement("p");
-      notice.className = "access-tokens-notice access-tokens-alarm";
+      notice.className = "access-tokens-notice access-tokens-is-error";
       notice.dataset.failure = "";
       panel.querySelector(".access-tokens-head, h1")?.after(notice);
     }
@@ -294,10 +294,10 @@
   function fail(status) {
     const words = text(!status ? "textUnreachable" : status >= 500 ? "textFailed" : "textRefused");
     show(words);
-    say(words);
+    announce(words);
   }
 
-  function remember(element) {
+  function rememberFocus(element) {
     const row = element.closest?.("tr");
     if (row) {
       const near = [row, row.nextElementSibling, row.previousElementSibling];
@@ -309,12 +309,12 @@
 
   const sender = (event) => event.detail?.ctx?.sourceElement ?? event.detail?.elt ?? event.target;
 
-  // The names of htmx 1 and 2, then those of 4.
+  // The event names of htmx 1 and 2, then those of 4.
   for (const name of ["htmx:beforeRequest", "htmx:before:request"]) {
     document.addEventListener(name, (event) => {
       const element = sender(event);
-      if (ours(element)) {
-        remember(element);
+      if (isOurs(element)) {
+        rememberFocus(element);
         focusedId = document.activeElement?.id ?? "";
         element.setAttribute("aria-busy", "true");
       }
@@ -335,21 +335,21 @@
 
   document.addEventListener("htmx:beforeSwap", (event) => {
     const status = event.detail.xhr?.status ?? 0;
-    if (ours(sender(event)) && status >= 400) {
+    if (isOurs(sender(event)) && status >= 400) {
       event.detail.shouldSwap = false;
     }
   });
 
   document.addEventListener("htmx:responseError", (event) => {
     const { xhr } = event.detail;
-    if (ours(sender(event)) && !xhr.getResponseHeader("HX-Redirect")) {
+    if (isOurs(sender(event)) && !xhr.getResponseHeader("HX-Redirect")) {
       fail(xhr.status);
     }
   });
 
   document.addEventListener("htmx:before:response", (event) => {
     const { status, headers } = event.detail.ctx.response;
-    if (ours(sender(event)) && status >= 400 && !headers.get("HX-Redirect")) {
+    if (isOurs(sender(event)) && status >= 400 && !headers.get("HX-Redirect")) {
       event.preventDefault();
       fail(status);
     }
@@ -357,7 +357,7 @@
 
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:error"]) {
     document.addEventListener(name, (event) => {
-      if (ours(sender(event))) {
+      if (isOurs(sender(event))) {
         fail(0);
       }
     });
@@ -367,7 +367,7 @@
     "submit",
     (event) => {
       const form = event.target;
-      if (!ours(form)) {
+      if (!isOurs(form)) {
         return;
       }
       if ("busy" in form.dataset) {
@@ -376,7 +376,7 @@
         return;
       }
       begin(form);
-      // Where no answer ever comes, a person may try again.
+      // Without any response, let the person try again.
       setTimeout(() => form.hasAttribute("aria-busy") || end(form), RETRY_AFTER);
     },
     true,
@@ -409,8 +409,8 @@
 
   document.addEventListener("input", (event) => {
     if (event.target.id === "access-tokens-lifetime_days") {
-      markChoices(panelNow());
-      tellEnding(panelNow());
+      markChoices(currentPanel());
+      showExpiry(currentPanel());
     }
   });
 
@@ -423,22 +423,22 @@
   document.addEventListener("copy", (event) => {
     const secret = event.target;
     if (secret.id === "access-tokens-secret" && secret.selectionEnd - secret.selectionStart === secret.value.length) {
-      noteCopy();
+      markCopied();
     }
   });
 
-  // A page that is kept for Back keeps no secret.
+  // A page that the browser keeps for Back must not keep a secret.
   window.addEventListener("pagehide", () => {
     const secret = document.getElementById("access-tokens-secret");
     if (secret) {
       secret.value = "";
       secret.removeAttribute("value");
-      secret.closest("[data-access-tokens-made]")?.remove();
+      secret.closest("[data-access-tokens-created]")?.remove();
     }
     document.querySelectorAll("#access-tokens form[data-busy]").forEach(end);
   });
 
-  // htmx, where the host has none. Two of them on a page would send every form twice.
+  // htmx, where the host has none: two copies on a page would send every form twice.
 
   function hostHasHtmx() {
     const ready = (element) => "htmx-internal-data" in element || "_htmx" in element;

@@ -1,0 +1,102 @@
+"""Tokens outside the database: what an application gets to see of a row."""
+
+import uuid
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..secret import Secret
+from ..state import current_state
+
+EXPIRING_DAYS = 15
+
+
+@dataclass(eq=False)
+class Token:
+    """An access token as it was when it was read. Times are aware and in UTC.
+
+    Its fields are public. The digest is not among them and neither is the owner, so nothing that
+    serializes, copies or prints a token can show them.
+    """
+
+    __slots__ = (
+        "_owner",
+        "created_at",
+        "description",
+        "expires_at",
+        "hint",
+        "id",
+        "last_used_at",
+        "name",
+        "owner_id",
+        "scopes",
+        "status",
+    )
+
+    id: uuid.UUID
+    owner_id: str
+    name: str
+    description: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    hint: str
+    status: str
+
+    @property
+    def owner(self) -> Any:
+        """The owner, as the host's owner loader returns it; loaded once, when first asked for."""
+        if not hasattr(self, "_owner"):
+            self._owner = current_state().load_owner(self.owner_id)
+        return self._owner
+
+    @property
+    def expired(self) -> bool:
+        """Whether the token had expired when it was read."""
+        return self.status == "expired"
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class NewToken:
+    """A token with its secret, which exists as text only here. The repr masks the secret."""
+
+    __slots__ = ("_secret", "token")
+
+    def __init__(self, token: Token, secret: Secret) -> None:
+        self.token = token
+        self._secret = secret
+
+    @property
+    def secret(self) -> str:
+        """The text to hand to the client. It is not stored."""
+        return str(self._secret)
+
+    def __repr__(self) -> str:
+        return f"<NewToken {self.token.id} {self.token.hint}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of an owner's tokens, with the number of their tokens by status."""
+
+    tokens: list[Token]
+    matching: int
+    number: int
+    pages: int
+    counts: dict[str, int]
+
+
+def status_at(moment: datetime, expires_at: datetime | None) -> str:
+    """Return the status of a token at a time: active, expiring (15 days or less are left) or expired.
+
+    A token expires at the very instant (RFC 7519 §4.1.4).
+    """
+    if expires_at is None:
+        return "active"
+    left = expires_at - moment
+    if left <= timedelta(0):
+        return "expired"
+    return "expiring" if left <= timedelta(days=EXPIRING_DAYS) else "active"

@@ -1,0 +1,99 @@
+"""The listing: one page of an owner's tokens, searched, filtered and sorted."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select
+
+from .. import clock, policy
+from ..state import current_state
+from .connections import reading
+from .entities import EXPIRING_DAYS, Page
+from .rows import of_owner, select_tokens, token_from_row, token_table
+
+
+def page(
+    owner_id: object,
+    *,
+    search: str = "",
+    status: str = "",
+    sort: str = "",
+    number: int = 1,
+    size: int = 25,
+) -> Page:
+    """Return one page of an owner's tokens; live tokens come before expired ones.
+
+    :param owner_id: the host's ID of the owner.
+    :param search: a part of the name, in any case.
+    :param status: ``active``, ``expiring``, ``expired`` or ``unused``; anything else stands for all of them.
+    :param sort: ``name``, ``created``, ``expires`` or ``used``, with ``-`` in front for the reverse order; anything
+        else is the newest first.
+    :param number: the page, counted from 1; a number beyond the last page gives the last one.
+    :param size: the number of tokens on a page.
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    moment = clock.now()
+    mine = of_owner(state, policy.validate_owner_id(owner_id))
+    table = token_table(state)
+    columns = table.c
+    conditions = _conditions(table, moment)
+    order = _order(table, sort, conditions["expired"])
+    chosen = and_(mine, conditions[status]) if status in conditions else mine
+    with reading(state) as connection:
+        counted = connection.execute(
+            select(
+                func.count().label("all"),
+                *(func.count(case((condition, 1))).label(key) for key, condition in conditions.items()),
+            ).where(mine)
+        )
+        counts: dict[str, int] = dict(counted.mappings().one())
+        statement = select_tokens(state).where(chosen).order_by(*order)
+        if search:
+            # In Python, because databases fold the case of ASCII only, of everything, or of nothing.
+            names = connection.execute(select(columns.id, columns.name).where(chosen).order_by(*order)).all()
+            ids = [row[0] for row in names if search.casefold() in row[1].casefold()]
+            matching = len(ids)
+        else:
+            matching = counts.get(status, counts["all"])
+        pages = max(1, -(-matching // size))
+        number = min(max(1, number), pages)
+        start = (number - 1) * size
+        if search:
+            statement = statement.where(columns.id.in_(ids[start : start + size]))
+        else:
+            statement = statement.offset(start).limit(size)
+        rows = connection.execute(statement).all()
+    return Page([token_from_row(row, moment) for row in rows], matching, number, pages, counts)
+
+
+def _conditions(table: Table, moment: datetime) -> dict[str, ColumnElement[bool]]:
+    """Return the condition of each status."""
+    expires = table.c.expires_at
+    soon = moment + timedelta(days=EXPIRING_DAYS)
+    return {
+        "active": or_(expires.is_(None), expires > soon),
+        "expiring": and_(expires > moment, expires <= soon),
+        "expired": expires <= moment,
+        "unused": table.c.last_used_at.is_(None),
+    }
+
+
+def _order(table: Table, sort: str, expired: ColumnElement[bool]) -> list[ColumnElement[Any]]:
+    keys = {
+        "name": func.lower(table.c.name),
+        "created": table.c.created_at,
+        "expires": table.c.expires_at,
+        "used": table.c.last_used_at,
+    }
+    key = sort.removeprefix("-")
+    column = keys.get(key, table.c.created_at)
+    descending = sort not in keys
+    # NULL means never: later than any date of expiry, earlier than any use. Databases disagree on where NULLs go.
+    never = case((column.is_(None), 1 if key == "expires" else -1), else_=0)
+    return [
+        case((expired, 1), else_=0),
+        never.desc() if descending else never,
+        column.desc() if descending else column,
+        table.c.id,
+    ]

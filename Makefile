@@ -1,4 +1,5 @@
 # make demo    serve the demo          make test    run the tests
+# make test-lowest   run the tests with the lowest supported versions
 # make lint    ruff and mypy           make docs    build the documentation into docs/_build
 # make wheel   build dist/*.whl        make bench   measure what a check costs
 # make screenshots   take the pictures of the documentation
@@ -10,44 +11,49 @@
 
 PYTHON ?= python3
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint docs wheel bench screenshots messages mutation clean
+.PHONY: demo test test-lowest lint docs wheel bench screenshots messages mutation clean
 
-demo: $(VENV)/demo.stamp
+demo: $(VENV)/demo.installed
 	@$(BIN)/python -m demo_app
 
-test: $(VENV)/test.stamp $(VENV)/browser.stamp
+test: $(VENV)/test.installed $(VENV)/browser.installed
 ifdef PACKAGE
-	@# Without the stamps the next run installs the checkout again.
-	@rm -f $(patsubst %,$(VENV)/%.stamp,demo test lint docs)
+	@# Without these files the next run installs the checkout again.
+	@rm -f $(patsubst %,$(VENV)/%.installed,demo test lint docs)
 	$(PIP) install --quiet --no-deps --force-reinstall $(PACKAGE)
 	ACCESS_TOKENS_TEST_WHEEL=true $(BIN)/pytest
 else
 	$(BIN)/pytest
 endif
 
-lint: $(VENV)/lint.stamp
+test-lowest: $(VENV)/browser.installed
+	$(MAKE) VENV=$(LOWEST) $(LOWEST)/lowest.installed
+	$(LOWEST)/bin/pytest
+
+lint: $(VENV)/lint.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/docs.stamp
+docs: $(VENV)/docs.installed
 	$(BIN)/sphinx-build --fail-on-warning --quiet -b html docs docs/_build/html
 
-wheel: $(VENV)/pip.stamp
+wheel: $(VENV)/pip.installed
 	rm -rf dist
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 
-bench: $(VENV)/bench.stamp
+bench: $(VENV)/bench.installed
 	$(BIN)/python -m benchmarks
 
-screenshots: $(VENV)/test.stamp $(VENV)/browser.stamp
+screenshots: $(VENV)/test.installed $(VENV)/browser.installed
 	$(BIN)/python docs/pictures.py
 
 TRANSLATIONS := flask_access_tokens/translations
-messages: $(VENV)/messages.stamp
+messages: $(VENV)/messages.installed
 	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --output-file $(TRANSLATIONS)/access_tokens.pot \
 	    --project flask-access-tokens --copyright-holder "the flask_access_tokens authors" --no-location \
 	    --sort-output flask_access_tokens
@@ -55,7 +61,7 @@ messages: $(VENV)/messages.stamp
 	    --domain access_tokens --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --directory $(TRANSLATIONS) --domain access_tokens
 
-mutation: $(VENV)/mutation.stamp
+mutation: $(VENV)/mutation.installed
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 	@$(BIN)/mutmut export-cicd-stats >/dev/null
@@ -64,20 +70,20 @@ mutation: $(VENV)/mutation.stamp
 	    print('Noticed: %d of %d changes, %.1f %%' % (noticed, found['total'], 100 * noticed / found['total']))"
 
 clean:
-	rm -rf $(VENV) dist docs/_build
+	rm -rf $(VENV) $(LOWEST) dist docs/_build
 
 # pip before 25.1 knows no dependency groups.
-$(VENV)/pip.stamp:
+$(VENV)/pip.installed:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade pip
 	@touch $@
 
-$(VENV)/%.stamp: pyproject.toml | $(VENV)/pip.stamp
+$(VENV)/%.installed: pyproject.toml | $(VENV)/pip.installed
 	$(PIP) install --quiet --editable . --group $*
 	@touch $@
 
 # Chromium: the one that is there, else playwright's, else Debian's. Without any the tests of the page skip.
-$(VENV)/browser.stamp: | $(VENV)/test.stamp
+$(VENV)/browser.installed: | $(VENV)/test.installed
 	@CHROMIUM_WORKS="$(BIN)/python tests/browser.py"; \
 	$$CHROMIUM_WORKS 2>/dev/null \
 	|| { $(BIN)/playwright install chromium && $$CHROMIUM_WORKS; } \

@@ -290,7 +290,7 @@ BROKEN_BODIES = [
 def test_a_body_that_is_no_good_form_makes_no_token(host: Host) -> None:
     for body, kind in BROKEN_BODIES:
         answer = host.client("ann").post(NEW, data=body, content_type=kind)
-        assert answer.status_code == 422, body
+        assert answer.status_code in (413, 422), body  # 413 is Werkzeug's own answer before 3.0.1
     assert held(host) == []
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Flask, Response, g, jsonify, redirect, request, session, stream_with_context
 from flask.views import MethodView, View
 from flask_cors import CORS, cross_origin
-from host import Host, bearer
+from host import REDIRECTED, Host, bearer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
@@ -290,7 +290,7 @@ def assert_all_challenges(host: Host, body: dict[str, str]) -> None:
 def test_a_host_that_sends_the_refused_to_its_own_sign_in_still_shows_the_challenge(host: Host) -> None:
     host.app.errorhandler(401)(lambda error: redirect("/sign-in"))
     answer = host.client().get("/api")
-    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (302, BARE)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (REDIRECTED, BARE)
 
 
 @pytest.mark.case("A16")
@@ -877,7 +877,12 @@ def test_a_preflight_passes_under_global_cors_and_refusals_keep_its_headers(host
 def test_a_preflight_passes_with_cross_origin_above_the_guard(host: Host, methods: list[str]) -> None:
     view = cross_origin()(token_required(lambda: current_token.owner_id))
     host.app.add_url_rule("/view", "view", view, methods=methods)
+    host.app.add_url_rule("/open", "open", cross_origin()(lambda: "open"), methods=methods)
     client = host.client()
+    try:
+        client.options("/open", headers=PREFLIGHT)
+    except TypeError as error:  # it calls a function of Flask whose signature has changed
+        pytest.skip(f"Flask-Cors's decorator does not work with this Flask: {error}")
     preflight = client.options("/view", headers=PREFLIGHT)
     assert preflight.status_code == 200
     assert preflight.headers["Access-Control-Allow-Origin"] in ("*", PREFLIGHT["Origin"])

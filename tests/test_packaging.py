@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import urllib.parse
 import urllib.request
 import venv
@@ -96,6 +97,14 @@ def test_the_wheel_holds_every_file_of_the_package_and_both_licences(wheel: Path
 def test_the_tests_run_on_the_installed_wheel_where_they_are_meant_to() -> None:
     installed = "site-packages" in Path(flask_access_tokens.__file__).parts
     assert installed or os.environ.get("ACCESS_TOKENS_TEST_WHEEL") != "true"
+
+
+def test_the_lowest_versions_that_are_tested_are_those_that_are_required() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    pinned = dict(pin.split("==") for pin in groups["lowest"] if isinstance(pin, str))
+    floors = dict(floor.split(">=") for floor in (*project["project"]["dependencies"], *groups["demo"]))
+    assert {name: floor for name, floor in floors.items() if not f"{pinned[name]}.".startswith(f"{floor}.")} == {}
 
 
 def _value(page: str, name: str) -> str:

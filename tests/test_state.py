@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask, redirect
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
 from flask_sqlalchemy import SQLAlchemy
-from host import bearer
+from host import REDIRECTED, bearer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_access_tokens import AccessTokens, current_token, token_rejected, token_required, tokens
@@ -136,7 +136,7 @@ def test_a_signed_in_session_opens_no_guarded_view(host: LoginHost) -> None:
 
 def test_a_token_opens_no_view_that_asks_for_a_session(host: LoginHost) -> None:
     host.login.unauthorized_handler(lambda: redirect("/sign-in"))
-    assert host.app.test_client().get("/private", headers=host.generate()).status_code == 302
+    assert host.app.test_client().get("/private", headers=host.generate()).status_code == REDIRECTED
 
 
 @pytest.mark.case("C08")
@@ -159,7 +159,7 @@ def test_a_token_never_opens_the_page_nor_makes_nor_deletes_a_token(host: LoginH
             ("post", f"{token.id}/delete"),
         ):
             answer = getattr(client, method)(f"/access-tokens/{path}", headers=header, data={"name": "x"})
-            assert answer.status_code in (302, 401), path
+            assert answer.status_code in (REDIRECTED, 401), path
             assert "laptop" not in answer.text
     assert host.count() == 1
 

@@ -805,6 +805,25 @@ def test_a_suite_whose_session_is_bound_to_one_connection_sees_what_it_did_not_c
         assert tokens.owned_by("ann") == []
 
 
+def test_a_suite_whose_session_is_bound_to_one_connection_keeps_the_uses_of_views_that_read(stored_host: Host) -> None:
+    @stored_host.app.get("/reading")
+    @token_required
+    def reading() -> str:
+        stored_host.db.session.execute(sa.text("SELECT 1"))
+        return "read"
+
+    header = bearer(stored_host.generate().secret)
+    with stored_host.app.app_context():
+        engine = stored_host.db.engine
+    with engine.connect() as connection, connection.begin():
+        session = stored_host.db.session
+        factory = sessionmaker(bind=connection, join_transaction_mode="create_savepoint")
+        stored_host.db.session = sa.orm.scoped_session(factory)
+        assert stored_host.client().get("/reading", headers=header).text == "read"
+        stored_host.db.session = session
+    assert last_uses(stored_host)["laptop"] is not None
+
+
 def test_a_suite_whose_session_is_bound_to_one_idle_connection_keeps_its_stamps(stored_host: Host) -> None:
     with stored_host.app.app_context():
         made = tokens.generate("ann", "laptop")

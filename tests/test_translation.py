@@ -404,7 +404,7 @@ def test_two_hosts_in_one_process_each_have_their_own_texts(make_host: Callable[
 def test_a_command_whose_host_asks_the_request_for_the_language_speaks_english(german: Host) -> None:
     refused = german.call("generate", "ann", "")
     assert refused.exit_code == 1
-    assert refused.output == "Error: Give the token a name, so that you know it again.\n"
+    assert refused.stderr == "Error: Give the token a name, so that you know it again.\n"
 
 
 def test_outside_a_request_the_default_language_of_the_host_counts(make_host: Callable[..., Host]) -> None:

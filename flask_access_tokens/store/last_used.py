@@ -62,12 +62,13 @@ def write_uses(app: Flask, **_: Any) -> None:
         return
     state: State = app.extensions["access_tokens"]
     session = active_session(state)
+    # On one connection, which a test bound the session to, it is written at once and again after a rollback.
     if session is None or isinstance(uses[0].bind, Connection):
         _write_all(state, uses)
-        return
-    session.info[_PENDING] = state, [*session.info.get(_PENDING, (state, []))[1], *uses]
-    if not event.contains(session, "after_transaction_end", _write_pending):
-        event.listen(session, "after_transaction_end", _write_pending)
+    if session is not None:
+        session.info[_PENDING] = state, [*session.info.get(_PENDING, (state, []))[1], *uses]
+        if not event.contains(session, "after_transaction_end", _write_pending):
+            event.listen(session, "after_transaction_end", _write_pending)
 
 
 def _write_pending(session: Session, _: SessionTransaction) -> None:

@@ -84,7 +84,7 @@ $(VENV)/%.installed: pyproject.toml | $(VENV)/pip.installed
 
 # Chromium: the one that is there, else playwright's, else Debian's. Without any the tests of the page skip.
 $(VENV)/browser.installed: | $(VENV)/test.installed
-	@CHROMIUM_WORKS="$(BIN)/python tests/browser.py"; \
+	@CHROMIUM_WORKS="$(BIN)/python tests/support/browser.py"; \
 	$$CHROMIUM_WORKS 2>/dev/null \
 	|| { $(BIN)/playwright install chromium && $$CHROMIUM_WORKS; } \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

@@ -1,22 +1,18 @@
 """What the package withstands, as one table: ``python -m benchmarks.soak [--quick] [--only sqlite ...]``.
 
 Load, cut connections, killed workers, races and locks on SQLite and on the servers that the tests use; loopback only.
-It takes the servers of the tests (``tests/servers.py``), so it runs in a checkout.
+The scenarios are those of the tests (``tests/support``), run for longer, so it needs a checkout.
 """
 
 import argparse
 import os
 import random
-import re
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -24,309 +20,174 @@ from typing import Any
 
 import sqlalchemy as sa
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
-from host import Host
-from servers import Answer, Gunicorn, Proxy
-
-from flask_access_tokens import secret, tokens
+from host import bearer
+from load import at_once, forged, load, someone, statuses, wait_until
+from place import Place, open_place
+from scenarios import Callers, Storm, count_updates, race_for_the_last_place, race_to_delete
+from workers import Gunicorn
 
 KINDS = {"sqlite": None, "postgresql": "ACCESS_TOKENS_TEST_POSTGRESQL", "mariadb": "ACCESS_TOKENS_TEST_MARIADB"}
-ARGUMENTS = {
-    "sqlite": {"timeout": 10},
-    "postgresql": {"connect_timeout": 2},
-    # PyMySQL reads the machine's certificates for each connection otherwise, which is what would be measured.
-    "mariadb": {"connect_timeout": 2, "ssl_disabled": True},
-}
-SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 LIMIT = 3
+TEN_MINUTES = 600
 
 
 @dataclass
-class Place:
-    """A database, a host on it here, and the way to it that can be cut."""
+class Soak:
+    """The place where a figure is taken, and how much of everything is done there."""
 
-    kind: str
-    url: sa.URL
-    folder: Path
-    proxy: Proxy | None
-    host: Host
+    place: Place
     quick: bool
-
-    @contextmanager
-    def serving(self, **config: Any) -> Iterator[Gunicorn]:
-        url = self.url.set(host="127.0.0.1", port=self.proxy.port) if self.proxy else self.url
-        config["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": ARGUMENTS[self.kind], "pool_timeout": 5}
-        gunicorn = Gunicorn({"url": _text(url), **config}, self.folder, threads=2)
-        try:
-            yield gunicorn
-        finally:
-            gunicorn.stop()
-
-    def generate(self, owner: str, times: int = 1) -> list[str]:
-        with self.host.app.app_context():
-            return [tokens.generate(owner, f"laptop {number}").secret for number in range(times)]
-
-    def owned_by(self, owner: str) -> list[tokens.Token]:
-        with self.host.app.app_context():
-            return tokens.owned_by(owner)
 
     def some(self, count: int) -> int:
         return max(3, count // 10) if self.quick else count
 
 
-def mixed_load(place: Place) -> str:
-    good = {text: owner for owner in _people(10) for text in place.generate(owner, 5)}
-    texts = list(good)
-    wrong: Counter[str] = Counter()
-
-    def use(_: int) -> None:
-        text = random.choice(texts) if random.random() < 0.9 else _forged()
-        answer = gunicorn.call("/api", secret=text)
-        if text in good and (answer.status != 200 or answer.json["owner"] != good[text]):
-            wrong[f"{answer.status} for a good token"] += 1
-        if text not in good and answer.status != 401:
-            wrong[f"{answer.status} for a forged token"] += 1
-
-    count = place.some(20_000)
+def mixed_load(soak: Soak) -> str:
+    place, count = soak.place, soak.some(20_000)
     with place.serving() as gunicorn:
+        callers = Callers(place, gunicorn, good=50)
+
+        def use(_: int) -> None:
+            for _ in range(count // 8):
+                callers.step(random.randrange(50) if random.random() < 0.9 else 50)
+
         started = time.monotonic()
-        _all(8, count, use)
-        rate = count / (time.monotonic() - started)
-    return f"{count:,} requests, {rate:.0f}/s, {_none(wrong)} wrong"
+        at_once(8, use)
+        rate = callers.seen.total() / (time.monotonic() - started)
+    wrong = {seen: times for seen, times in callers.seen.items() if seen not in ("good 200", "forged 401")}
+    return f"{callers.seen.total():,} requests, {rate:.0f}/s, {_none(wrong)} wrong"
 
 
-def cut_under_load(place: Place) -> str:
+def cut_under_load(soak: Soak) -> str:
+    place, cuts, recoveries = soak.place, soak.some(10), []
     if place.proxy is None:
         return "–"
-    good = {place.generate(owner)[0]: owner for owner in _people(4)}
-    texts = list(good)
-    seen: Counter[str] = Counter()
-    recoveries = []
-
-    def use(number: int) -> None:
-        text = texts[number] if number < len(texts) else _forged()
-        answer = gunicorn.call("/api", secret=text)
-        kind = "good" if text in good else "forged"
-        right = answer.status != 200 or answer.json["owner"] == good.get(text)
-        seen[f"{kind} {answer.status}" if right else "wrong owner"] += 1
-
-    cuts, pause = place.some(10), 4.5
-    with place.serving() as gunicorn, _load(8, use):
-        for _ in range(cuts):
-            time.sleep(pause - 1)
-            place.proxy.refuse()
-            time.sleep(1)
-            place.proxy.open()
-            back = time.monotonic()
-            while any(gunicorn.call("/api", secret=text).status != 200 for text in texts):
-                pass
-            recoveries.append(time.monotonic() - back)
-    wrong = {key: n for key, n in seen.items() if key not in ("good 200", "good 503", "forged 401", "forged 503")}
+    with place.serving() as gunicorn:
+        callers = Callers(place, gunicorn, good=4)
+        with load(8, callers.step):
+            for _ in range(cuts):
+                time.sleep(3.5)
+                _cut(place, seconds=1)
+                back = time.monotonic()
+                wait_until(callers.recovered)
+                recoveries.append(time.monotonic() - back)
     return (
-        f"{cuts} cuts, {seen.total():,} requests, {seen['good 503'] + seen['forged 503']:,} × 503, "
-        f"{_none(wrong)} wrong, back within {max(recoveries):.2f} s"
+        f"{cuts} cuts, {callers.seen.total():,} requests, "
+        f"{callers.seen['good 503'] + callers.seen['forged 503']:,} × 503, "
+        f"{_none(callers.wrong())} wrong, back within {max(recoveries):.2f} s"
     )
 
 
-def storm(place: Place, disturb: Callable[[Gunicorn], None], disturbances: int) -> str:
+def storm_with_cuts(soak: Soak) -> str:
+    return _storm(soak, lambda _: _cut(soak.place, seconds=0.5), 5 if soak.place.proxy else 0)
+
+
+def storm_with_kills(soak: Soak) -> str:
+    return _storm(soak, Gunicorn.kill_a_worker, 10)
+
+
+def _storm(soak: Soak, disturb: Callable[[Gunicorn], None], disturbances: int) -> str:
     """Generate, use and delete while something goes wrong; then ask for every token what became of it."""
-    kept: dict[str, str] = {}
-    deleted: list[str] = []
-    seen: Counter[int] = Counter()
-    lock = threading.Lock()
-
-    def step(number: int) -> None:
-        person = people[number]
-        made = call("/access-tokens/new", form={"name": "laptop", "lifetime_days": "1"}, cookie=cookies[number])
-        found = SECRET.search(made.text)
-        if made.status != 200 or not found:
-            return
-        text = found[0]
-        call("/api", secret=text)
-        if random.random() < 0.2:
-            kept[text] = person
-            return
-        with place.host.app.app_context():
-            token = tokens.find(text)
-        if token is None:
-            wrong["a token lost at once"] += 1
-            return
-        gone = call(f"/access-tokens/{token.id}/delete", form={}, cookie=cookies[number])
-        if gone.status == 303:
-            deleted.append(text)
-
-    def call(path: str, **arguments: Any) -> Answer:
-        answer = gunicorn.call(path, **arguments)
-        with lock:
-            seen[answer.status] += 1
-        return answer
-
-    wrong: Counter[str] = Counter()
-    people = _people(8)
-    wanted = place.some(10_000)
-    with place.serving() as gunicorn:
-        cookies = [gunicorn.sign_in(person) for person in people]
-        with _load(8, step):
-            until = time.monotonic() + 600
+    operations = soak.some(10_000)
+    with soak.place.serving() as gunicorn:
+        storm = Storm(soak.place, gunicorn, keeps=0.2)
+        with load(8, storm.step):
             for number in range(disturbances + 1):
-                while seen.total() < wanted * (number + 1) / (disturbances + 1) and time.monotonic() < until:
-                    time.sleep(0.05)
+                enough = operations * (number + 1) / (disturbances + 1)
+                wait_until(lambda enough=enough: storm.seen.total() >= enough, TEN_MINUTES)
                 if number < disturbances:
                     disturb(gunicorn)
         gunicorn.wait_for_workers()
-        for text, person in kept.items():
-            answer = gunicorn.call("/api", secret=text)
-            wrong["a kept token lost"] += answer.status != 200 or answer.json["owner"] != person
-        for text in deleted:
-            wrong["a deleted token accepted"] += gunicorn.call("/api", secret=text).status != 401
-    errors = seen[500]
+        wrong = storm.wrong()
     return (
-        f"{seen.total():,} operations, {len(kept):,} kept and {len(deleted):,} deleted tokens, "
-        f"{_none(wrong)} lost or revived, {errors} × 500"
+        f"{storm.seen.total():,} operations, {len(storm.kept):,} kept and {len(storm.deleted):,} deleted tokens, "
+        f"{_none(wrong)} lost or revived, {storm.seen[500]} × 500"
     )
 
 
-def storm_with_cuts(place: Place) -> str:
-    def cut(_: Gunicorn) -> None:
-        assert place.proxy
-        place.proxy.refuse()
-        time.sleep(0.5)
-        place.proxy.open()
-
-    return storm(place, cut, 5) if place.proxy else storm(place, lambda _: None, 0)
-
-
-def storm_with_kills(place: Place) -> str:
-    return storm(place, Gunicorn.kill_a_worker, 10)
-
-
-def limit_race(place: Place) -> str:
-    over, errors = 0, Counter[int]()
-    rounds = place.some(50)
-    with place.serving(ACCESS_TOKENS_MAX_PER_OWNER=LIMIT) as gunicorn:
-        for person in _people(rounds):
-            place.generate(person, LIMIT - 1)
-            cookie = gunicorn.sign_in(person)
-            wish = {"name": "one more", "lifetime_days": "1"}
-            ask = _asking(gunicorn, "/access-tokens/new", form=wish, cookie=cookie, read_first=True)
-            answers = _at_once(16, ask)
+def limit_race(soak: Soak) -> str:
+    rounds, over, errors = soak.some(50), 0, Counter[int]()
+    with soak.place.serving(ACCESS_TOKENS_MAX_PER_OWNER=LIMIT) as gunicorn:
+        for _ in range(rounds):
+            answers, held = race_for_the_last_place(soak.place, gunicorn, LIMIT)
             errors.update(answer.status for answer in answers if answer.status not in (200, 422))
-            over += max(0, len(place.owned_by(person)) - LIMIT)
+            over += max(0, held - LIMIT)
     return f"16 × {rounds}: {over} over, {_none(errors)} errors"
 
 
-def delete_race(place: Place) -> str:
-    rounds, wrong = place.some(100), 0
-    with place.serving() as gunicorn:
-        person = _people(1)[0]
-        cookie = gunicorn.sign_in(person)
-        for _ in range(rounds):
-            place.generate(person)
-            (token,) = place.owned_by(person)
-            answers = _at_once(8, _asking(gunicorn, f"/access-tokens/{token.id}/delete", form={}, cookie=cookie))
-            wrong += Counter(answer.status for answer in answers) != {303: 1, 404: 7}
-    return f"8 × {rounds}: {rounds - wrong} with one winner"
+def delete_race(soak: Soak) -> str:
+    rounds = soak.some(100)
+    with soak.place.serving() as gunicorn:
+        right = sum(statuses(race_to_delete(soak.place, gunicorn)) == {303: 1, 404: 7} for _ in range(rounds))
+    return f"8 × {rounds}: {right} with one winner"
 
 
-def locked_row(place: Place) -> str:
-    (text,) = place.generate(_people(1)[0])
-    lock = (
-        "UPDATE access_tokens SET name = 'held'"
-        if place.kind == "sqlite"
-        else "SELECT id FROM access_tokens FOR UPDATE"
-    )
-    took = []
-    with place.serving() as gunicorn, place.host.app.app_context(), place.host.db.engine.connect() as other:
-        other.exec_driver_sql(lock)
-        until = time.monotonic() + place.some(10)
-        while time.monotonic() < until:
+def locked_row(soak: Soak) -> str:
+    place, took = soak.place, []
+    (text,) = place.generate(someone("ann"))
+    until = time.monotonic() + soak.some(10)
+    with place.serving() as gunicorn, place.locked_rows():
+        while not took or time.monotonic() < until:
             answer = gunicorn.call("/api", secret=text)
             took.append(answer.ended - answer.started if answer.status == 200 else 99)
-        other.rollback()
     return f"{len(took):,} requests, the slowest {max(took) * 1000:.0f} ms"
 
 
-def stamps(place: Place) -> str:
-    """Stamps that many uses of one token wrote, and what stamps cost the throughput of two hundred."""
-    owner = _people(1)[0]
-    (text,) = place.generate(owner)
-    many = place.generate(_people(1)[0], 200)
-    count, rounds = place.some(2000), place.some(10)
+def last_used(soak: Soak) -> str:
+    """How often many uses of one token were recorded, and what that costs the throughput of two hundred tokens."""
+    place, count, rounds = soak.place, soak.some(2000), soak.some(10)
+    (text,) = place.generate(someone("ann"))
+    many = place.generate(someone("ann"), 200)
     rates: dict[str, list[float]] = {"on": [], "off": []}
     with place.serving() as on, place.serving(ACCESS_TOKENS_LAST_USED_INTERVAL=366 * 86400) as off:
-        written = _watched(place, owner, lambda: _all(8, count, lambda _: on.call("/api", secret=text)))
+        updates = count_updates(place)
+        at_once(8, lambda _: [on.call("/api", secret=text) for _ in range(count // 8)])
+        written = updates()
         for number in range(rounds):
             pairs = [("on", on), ("off", off)]
             for name, gunicorn in pairs if number % 2 else reversed(pairs):
-                started = time.monotonic()
-                _all(8, 1000, lambda turn, server=gunicorn: server.call("/api", secret=many[turn % 200]))
+                rate = _rate(gunicorn, many)
                 if number:
-                    rates[name].append(1000 / (time.monotonic() - started))
+                    rates[name].append(rate)
     cost = 1 - median(on_ / off_ for on_, off_ in zip(rates["on"], rates["off"], strict=True))
     return f"{written} written in {count:,} uses; {cost:.1%} of {median(rates['off']):.0f} requests/s"
 
 
-def _watched(place: Place, owner: str, work: Callable[[], None]) -> int:
-    """How many stamps the one token of an owner got while the work was done, looked at every few milliseconds."""
-    seen: set[Any] = set()
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.wait(0.005):
-            seen.update(token.last_used_at for token in place.owned_by(owner))
-
-    with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(look)
-        work()
-        done.set()
-        watching.result()
-    seen.update(token.last_used_at for token in place.owned_by(owner))
-    return len(seen - {None})
+def _rate(gunicorn: Gunicorn, texts: list[str]) -> float:
+    """Requests a second that eight callers get answered."""
+    started = time.monotonic()
+    at_once(8, lambda caller: [gunicorn.call("/api", secret=text) for text in texts[caller::8] * 5])
+    return len(texts) * 5 / (time.monotonic() - started)
 
 
-def header_fuzz(place: Place) -> str:
-    (text,) = place.generate(_people(1)[0])
-    client = place.host.app.test_client()
-    words = [
-        "Bearer",
-        "bearer",
-        "Basic",
-        "",
-        " ",
-        "\t",
-        ",",
-        text,
-        text[:-1],
-        _forged(),
-        "=",
-        '"',
-        "é",
-        "\xa0",
-        "a" * 2000,
-        ";",
-    ]
-    took, statuses = [], Counter[int]()
-    for _ in range(place.some(100_000)):
+def header_fuzz(soak: Soak) -> str:
+    (text,) = soak.place.generate(someone("ann"))
+    client = soak.place.host.app.test_client()
+    words = ["Bearer", "bearer", "Basic", "", " ", "\t", ",", "=", '"', "é", "\xa0", ";", "a" * 2000]
+    words += [text, text[:-1], forged()]
+    took, seen = [], Counter[int]()
+    for _ in range(soak.some(100_000)):
         value = " ".join(random.choices(words, k=random.randint(1, 5)))
         if random.random() < 0.5:
             value = "".join(chr(random.choice((random.randint(32, 126), random.randint(160, 255)))) for _ in range(60))
         started = time.perf_counter()
-        statuses[client.get("/api", headers={"Authorization": value}).status_code] += 1
+        seen[client.get("/api", headers={"Authorization": value}).status_code] += 1
         took.append(time.perf_counter() - started)
-    wrong = {status: n for status, n in statuses.items() if status not in (200, 400, 401)}
+    wrong = {status: times for status, times in seen.items() if status not in (200, 400, 401)}
     return f"{len(took):,} values, {_none(wrong)} exceptions, p99 {quantiles(took, n=100)[98] * 1000:.2f} ms"
 
 
-def secret_key_replaced(place: Place) -> str:
-    texts = place.generate(_people(1)[0], place.some(1000))
-    place.host.app.config["SECRET_KEY"] = uuid.uuid4().hex
-    client = place.host.app.test_client()
-    lost = sum(client.get("/api", headers={"Authorization": f"Bearer {text}"}).status_code != 200 for text in texts)
+def secret_key_replaced(soak: Soak) -> str:
+    texts = soak.place.generate(someone("ann"), soak.some(1000))
+    app = soak.place.host.app
+    app.config["SECRET_KEY"] = uuid.uuid4().hex
+    lost = sum(app.test_client().get("/api", headers=bearer(text)).status_code != 200 for text in texts)
     return f"{len(texts):,} tokens, {lost} lost"
 
 
-FIGURES: dict[str, Callable[[Place], str]] = {
+FIGURES: dict[str, Callable[[Soak], str]] = {
     "mixed load, 90 % good and 10 % forged, 4 workers, 8 clients": mixed_load,
     "database cut off again and again under load": cut_under_load,
     "generate, use and delete; database cut 5 times": storm_with_cuts,
@@ -334,7 +195,7 @@ FIGURES: dict[str, Callable[[Place], str]] = {
     "limit race": limit_race,
     "delete race": delete_race,
     "the token's row locked": locked_row,
-    "stamps": stamps,
+    "last-used updates": last_used,
     "header fuzz": header_fuzz,
     "SECRET_KEY replaced": secret_key_replaced,
 }
@@ -345,101 +206,32 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     options = parser.parse_args()
-    kinds = [kind for kind in options.only if KINDS[kind] is None or os.environ.get(KINDS[kind] or "")]
+    servers = {kind: os.environ.get(KINDS[kind] or "") for kind in options.only}
+    kinds = [kind for kind in options.only if kind == "sqlite" or servers[kind]]
     found: dict[str, list[str]] = {figure: [] for figure in FIGURES}
     for kind in kinds:
-        with _place(kind, options.quick) as place:
+        server = sa.make_url(servers[kind]) if servers[kind] else None
+        with tempfile.TemporaryDirectory() as folder, open_place(kind, Path(folder), server, durable=True) as place:
             for figure, measure in FIGURES.items():
-                found[figure].append(measure(place))
+                found[figure].append(measure(Soak(place, options.quick)))
                 print(f"{kind}: {figure}: {found[figure][-1]}", file=sys.stderr, flush=True)
     print(f"| figure | {' | '.join(kinds)} |\n|---|{'---|' * len(kinds)}")
     for figure, values in found.items():
         print(f"| {figure} | {' | '.join(values)} |")
 
 
-@contextmanager
-def _place(kind: str, quick: bool) -> Iterator[Place]:
-    with tempfile.TemporaryDirectory() as folder:
-        if kind == "sqlite":
-            url, proxy, server = sa.make_url(f"sqlite:///{Path(folder) / 'host.sqlite3'}"), None, None
-        else:
-            server = sa.make_url(os.environ[KINDS[kind] or ""])
-            url = server.set(database=f"access_tokens_soak_{uuid.uuid4().hex[:8]}")
-            proxy = Proxy(url.host or "127.0.0.1", url.port or {"postgresql": 5432}.get(kind, 3306))
-            _run(server, f"CREATE DATABASE {url.database}")
-        host = Host(_text(url))
-        with host.app.app_context():
-            host.db.create_all()
-        try:
-            yield Place(kind, url, Path(folder), proxy, host, quick)
-        finally:
-            with host.app.app_context():
-                host.db.engine.dispose()
-            if proxy and server:
-                proxy.close()
-                _run(server, f"DROP DATABASE {url.database}{' WITH (FORCE)' if kind == 'postgresql' else ''}")
+def _cut(place: Place, seconds: float) -> None:
+    """Take the database away for so long."""
+    assert place.proxy is not None
+    place.proxy.refuse()
+    time.sleep(seconds)
+    place.proxy.open()
 
 
-def _run(server: sa.URL, statement: str) -> None:
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-
-
-def _text(url: sa.URL) -> str:
-    return url.render_as_string(hide_password=False)
-
-
-def _people(count: int) -> list[str]:
-    return [f"person-{uuid.uuid4()}" for _ in range(count)]
-
-
-def _forged() -> str:
-    return str(secret.generate("pat"))
-
-
-def _asking(gunicorn: Gunicorn, path: str, **arguments: Any) -> Callable[[int], Answer]:
-    return lambda _: gunicorn.call(path, **arguments)
-
-
-def _at_once(count: int, work: Callable[[int], Answer]) -> list[Answer]:
-    start = threading.Barrier(count)
-
-    def one(number: int) -> Answer:
-        start.wait(30)
-        return work(number)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
-
-
-def _all(threads: int, count: int, work: Callable[[int], Any]) -> None:
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, range(count)):
-            pass
-
-
-@contextmanager
-def _load(threads: int, step: Callable[[int], None]) -> Iterator[None]:
-    stop = threading.Event()
-
-    def work(number: int) -> None:
-        while not stop.is_set():
-            step(number)
-
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, number) for number in range(threads)]
-        try:
-            yield
-        finally:
-            stop.set()
-    for future in futures:
-        future.result()
-
-
-def _none(found: Any) -> str:
-    counted = {key: number for key, number in dict(found).items() if number}
-    return ", ".join(f"{number} × {key}" for key, number in counted.items()) or "0"
+def _none(wrong: Mapping[Any, int]) -> str:
+    """The sum of what went wrong, and what it was."""
+    wrong = {what: times for what, times in wrong.items() if times}
+    return f"{sum(wrong.values())} {wrong}" if wrong else "0"
 
 
 if __name__ == "__main__":

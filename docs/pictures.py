@@ -12,10 +12,9 @@ from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests")]
+sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests" / "support")]
 
 from browser import launch  # noqa: E402
-
 from demo_app import access_tokens, create_app, db  # noqa: E402
 from flask_access_tokens import clock, tokens  # noqa: E402
 

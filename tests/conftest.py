@@ -1,29 +1,33 @@
 """Fixtures: a database of each kind, and a host application on it.
 
 PostgreSQL and MariaDB are taken from ``ACCESS_TOKENS_TEST_POSTGRESQL`` and ``ACCESS_TOKENS_TEST_MARIADB``, SQLAlchemy
-URLs of a server on which databases may be made. Without them those cases skip, and fail where ``CI=true``.
+URLs of servers on which databases may be created.
 """
 
 import logging
 import os
-import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask.testing import FlaskClient
+from hypothesis import settings
+
 from browser import browser as browser
 from canary import Canary
-from flask.testing import FlaskClient
-from host import Clock, Host
-from hypothesis import settings
-from npm import npm as npm
-from sites import make_site as make_site
-
+from databases import address, new_database
 from flask_access_tokens import clock as package_clock
 from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used
+from host import Clock, Host
+from missing import missing
+from npm import npm as npm
+from sites import make_site as make_site
 
 settings.register_profile("tests", deadline=None, database=None)  # a busy machine is no failure
 settings.load_profile("tests")
@@ -34,39 +38,26 @@ SERVERS = {
 }
 
 
-def _server(kind: str) -> str:
-    address = os.environ.get(SERVERS[kind])
-    if address:
-        return address
-    reason = f"{SERVERS[kind]} is not set"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+@pytest.fixture(scope="session")
+def server() -> Callable[[str], sa.URL]:
+    """The address of a server of a kind."""
+
+    def find(kind: str) -> sa.URL:
+        return sa.make_url(os.environ.get(SERVERS[kind]) or missing(f"{SERVERS[kind]} is not set"))
+
+    return find
 
 
 @pytest.fixture(scope="session")
-def server_database() -> Iterator[Callable[[str], str]]:
-    """The address of a new database of a kind, one a session, dropped at its end."""
-    made: dict[str, tuple[sa.URL, str]] = {}
+def server_database(server: Callable[[str], sa.URL]) -> Iterator[Callable[..., str]]:
+    """The address of a database of a kind, created once a session for each purpose and dropped at its end."""
+    with ExitStack() as stack:
 
-    def database(kind: str) -> str:
-        if kind not in made:
-            server = sa.make_url(_server(kind))
-            name = f"access_tokens_{uuid.uuid4().hex[:12]}"
-            _run(server, f"CREATE DATABASE {name}")
-            made[kind] = (server, name)
-        server, name = made[kind]
-        return server.set(database=name).render_as_string(hide_password=False)
+        @cache
+        def database(kind: str, purpose: str = "hosts") -> str:
+            return address(stack.enter_context(new_database(server(kind))))
 
-    yield database
-    for kind, (server, name) in made.items():
-        _run(server, f"DROP DATABASE {name}{' WITH (FORCE)' if kind == 'postgresql' else ''}")
-
-
-def _run(server: sa.URL, statement: str) -> None:
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
+        yield database
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
@@ -137,9 +128,7 @@ def make_host(canary: Canary) -> Iterator[Callable[..., Host]]:
             host.db.session.remove()
             for engine in host.db.engines.values():
                 _search_database(canary, engine)
-            host.db.drop_all()
-            for engine in host.db.engines.values():
-                engine.dispose()
+            _clear(host)
 
 
 def _search_database(canary: Canary, engine: sa.Engine) -> None:
@@ -150,6 +139,19 @@ def _search_database(canary: Canary, engine: sa.Engine) -> None:
     file = engine.url.database
     if engine.dialect.name == "sqlite" and file and Path(file).is_file():
         canary.search("the database file", Path(file).read_bytes().decode("latin-1"))
+
+
+def _clear(host: Host) -> None:
+    """Leave a server's database as it was, but for an empty token table: creating one takes most of a test's time."""
+    engine = host.db.engine
+    if engine.dialect.name != "sqlite":
+        if sa.inspect(engine).get_table_names() == ["access_tokens"]:
+            with engine.begin() as connection:
+                connection.exec_driver_sql("DELETE FROM access_tokens")
+        else:
+            host.db.drop_all()
+    for each in host.db.engines.values():
+        each.dispose()
 
 
 @pytest.fixture
@@ -170,3 +172,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC))
     monkeypatch.setattr(package_clock, "now", clock)
     return clock
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares a browser or a served host, where several processes run the tests."""
+    for item in items:
+        served = getattr(item, "callspec", None) and item.callspec.params.get("served")
+        item.add_marker(pytest.mark.xdist_group(f"served on {served}" if served else str(item.path)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was skipped, and why."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    if reasons:
+        counted = (f"{count} × {reason.removeprefix('Skipped: ')}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"Skipped: {'; '.join(counted)}")

@@ -6,15 +6,16 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from host import Host, bearer
 
 from flask_access_tokens import tokens
+from host import Host, bearer
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "flask_access_tokens"
@@ -45,6 +46,7 @@ OF_OPERATORS = {"prune", "count_by_scheme"}
 """The operators' operations: they name neither an owner nor a digest."""
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     """Every module by its dotted name within the package, parsed; a package is named ``package.__init__``."""
     return {

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from canary import Canary
 from flask import Flask, session
-from host import Host, bearer
 from jinja2 import DictLoader
 
 import flask_access_tokens
+from canary import Canary
 from flask_access_tokens import (
     current_token,
     secret,
@@ -24,6 +23,7 @@ from flask_access_tokens import (
     token_used,
     tokens,
 )
+from host import Host, bearer
 
 HOUSE = str(Path(flask_access_tokens.__file__).parent)
 

@@ -30,7 +30,7 @@ DOCUMENTED = {
 def marked() -> set[str]:
     """Every case that a test is marked with."""
     found: set[str] = set()
-    for path in Path(__file__).parent.glob("test_*.py"):
+    for path in Path(__file__).parent.rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.case":
                 found |= {ast.literal_eval(argument) for argument in node.args}

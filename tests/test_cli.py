@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from host import Host, bearer, short
 
 from flask_access_tokens import clock, secret, tokens
+from host import Host, bearer, short
 
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 

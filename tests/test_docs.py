@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,23 @@ def examples() -> list[Any]:
 
 
 @pytest.mark.parametrize("example", examples())
-def test_an_example_runs(example: str, tmp_path: Path) -> None:
+def test_an_example_runs(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick_start = examples()[0].values[0]
-    tests = "def test_" in example
     (tmp_path / "app.py").write_text(quick_start)
-    whole = tests or example == quick_start
-    (tmp_path / "test_example.py").write_text(example if whole else f"{quick_start}\n{example}")
-    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if tests else ["-W", "error", "test_example.py"]
-    ran = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    if "def test_" in example:
+        (tmp_path / "test_example.py").write_text(example)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return
+    (tmp_path / "example.py").write_text(example if example == quick_start else f"{quick_start}\n{example}")
+    spec = spec_from_file_location("example", tmp_path / "example.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "example", module)  # Flask looks for the folder of its module
+    monkeypatch.chdir(tmp_path)
+    spec.loader.exec_module(module)
 
 
 def test_every_setting_is_described_with_its_default() -> None:

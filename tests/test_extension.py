@@ -1,218 +1,24 @@
-"""Wiring: what a host may hand in, in which order, and what it is told when that cannot work."""
+"""Wiring: what a host may pass in, in which order, and what it is told when that cannot work."""
 
-from collections.abc import Callable, Iterator
-from functools import partial, wraps
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from flask import Blueprint, Flask
-from flask.views import MethodView
+from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy_lite import SQLAlchemy as Lite
-from flask_wtf import CSRFProtect
-from host import Host, bearer
 from sqlalchemy import Integer
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from applications import application, made_in
 from flask_access_tokens import (
     AccessTokenMixin,
     AccessTokens,
     current_token,
-    require_token,
-    secret,
     token_required,
     tokens,
 )
-from flask_access_tokens.extension import DEFAULTS
-
-
-def application(name: str = "host", **config: Any) -> Flask:
-    app = Flask(name)
-    app.config.update(TESTING=True, SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI="sqlite://", **config)
-    return app
-
-
-def made_in(app: Flask, owner: object = "ann", **wish: Any) -> dict[str, str]:
-    """The header of a new token of an application, its tables made as well."""
-    with app.app_context():
-        app.extensions["sqlalchemy"].create_all()
-        return bearer(tokens.generate(owner, "laptop", **wish).secret)
-
-
-# CSRF
-
-
-def protected(order: str) -> Flask:
-    """An application that protects everything, set up before or after the extension."""
-    app = application()
-    db = SQLAlchemy(app)
-    if order == "before":
-        CSRFProtect(app)
-    AccessTokens(app, db)
-    if order == "after":
-        CSRFProtect(app)
-    return app
-
-
-@pytest.mark.case("D05")
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_a_guarded_post_passes_and_its_sibling_stays_protected(order: str) -> None:
-    app = protected(order)
-    app.post("/guarded")(token_required(lambda: current_token.owner_id))
-    app.post("/sibling", endpoint="sibling")(lambda: "changed")
-    client, header = app.test_client(), made_in(app)
-    assert client.post("/guarded", headers=header).text == "ann"
-    assert client.post("/guarded").status_code == 401
-    for headers in ({}, header):
-        assert client.post("/sibling", headers=headers).status_code == 400
-
-
-@pytest.mark.case("D05")
-def test_a_view_of_the_same_name_stays_protected() -> None:
-    app = protected("before")
-
-    def save() -> str:
-        return "changed"
-
-    guarded, opened = token_required(save), save
-    assert guarded.__name__ == opened.__name__
-    assert guarded.__module__ == opened.__module__
-    app.add_url_rule("/guarded", "guarded", guarded, methods=["POST"])
-    app.add_url_rule("/open", "open", opened, methods=["POST"])
-    client, header = app.test_client(), made_in(app)
-    assert client.post("/guarded", headers=header).status_code == 200
-    assert client.post("/open", headers=header).status_code == 400
-
-
-def without_wraps(view: Callable[..., Any]) -> Callable[..., Any]:
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return view(*args, **kwargs)
-
-    return wrapper
-
-
-def with_wraps(view: Callable[..., Any]) -> Callable[..., Any]:
-    return wraps(view)(without_wraps(view))
-
-
-@pytest.mark.case("D05")
-def test_a_decorator_without_wraps_opens_no_other_view() -> None:
-    app = protected("before")
-    app.add_url_rule("/inside", "inside", token_required(without_wraps(lambda: "in")), methods=["POST"])
-    app.add_url_rule("/outside", "outside", without_wraps(token_required(lambda: "in")), methods=["POST"])
-    app.add_url_rule("/open", "open", without_wraps(lambda: "changed"), methods=["POST"])
-    client, header = app.test_client(), made_in(app)
-    assert client.post("/inside", headers=header).status_code == 200
-    assert client.post("/open", headers=header).status_code == 400
-    # A guard that cannot be seen from outside costs the view its exemption, never another view its protection.
-    assert client.post("/outside", headers=header).status_code == 400
-
-
-@pytest.mark.case("D05")
-def test_a_view_that_copied_a_guard_s_attributes_stays_protected() -> None:
-    app = protected("before")
-
-    def save() -> str:
-        return "changed"
-
-    guarded = token_required(save)
-
-    def imposter() -> str:
-        return "changed"
-
-    imposter.__dict__.update(guarded.__dict__)
-    del imposter.__dict__["__wrapped__"]
-    app.add_url_rule("/guarded", "guarded", with_wraps(guarded), methods=["POST"])
-    app.add_url_rule("/imposter", "imposter", imposter, methods=["POST"])
-    client, header = app.test_client(), made_in(app)
-    assert client.post("/guarded", headers=header).status_code == 200
-    assert client.post("/imposter", headers=header).status_code == 400
-
-
-@pytest.mark.case("D05")
-def test_an_optional_view_is_exempt_only_for_a_request_with_a_bearer_token() -> None:
-    app = protected("after")
-    app.post("/optional")(token_required(optional=True)(lambda: current_token.owner_id if current_token else "anon"))
-    client, header = app.test_client(), made_in(app)
-    assert client.post("/optional", headers=header).text == "ann"
-    assert client.post("/optional").status_code == 400
-    assert client.post("/optional", headers={"Authorization": "Basic x"}).status_code == 400
-    assert client.post("/optional", headers=bearer("x")).status_code == 401
-
-
-@pytest.mark.case("D05")
-def test_guarded_blueprints_and_classes_are_exempt_and_others_are_not() -> None:
-    app = protected("before")
-    outer, inner, opened = (Blueprint(name, __name__, url_prefix=f"/{name}") for name in ("outer", "inner", "opened"))
-    outer.before_request(partial(require_token, "read"))
-    for blueprint in (outer, inner, opened):
-        blueprint.post("/")(lambda: "changed")
-    outer.register_blueprint(inner)
-    app.register_blueprint(outer)
-    app.register_blueprint(opened)
-
-    class Half(MethodView):
-        @token_required
-        def post(self) -> str:
-            return "changed"
-
-        def put(self) -> str:
-            return "changed"
-
-    class Whole(MethodView):
-        decorators = [token_required("read")]  # noqa: RUF012
-
-        def post(self) -> str:
-            return "changed"
-
-    app.add_url_rule("/half", view_func=Half.as_view("half"))
-    app.add_url_rule("/whole", view_func=Whole.as_view("whole"))
-    app.config["ACCESS_TOKENS_SCOPES"] = {"read": "Read"}
-    client, header = app.test_client(), made_in(app, scopes=["read"])
-    for path in ("/outer/", "/outer/inner/", "/half", "/whole"):
-        assert client.post(path, headers=header).status_code == 200, path
-        assert client.post(path).status_code == 401, path
-    assert client.post("/opened/", headers=header).status_code == 400
-    assert client.put("/half", headers=header).status_code == 400
-
-
-@pytest.mark.case("D05")
-def test_one_csrf_object_protects_two_applications_each_by_its_own_views() -> None:
-    csrf, apps = CSRFProtect(), []
-    for name in ("one", "two"):
-        app = application(name)
-        AccessTokens(app, SQLAlchemy(app))
-        csrf.init_app(app)
-        apps.append(app)
-    one, two = apps
-    one.add_url_rule("/save", "save", token_required(lambda: "changed"), methods=["POST"])
-    two.add_url_rule("/save", "save", lambda: "changed", methods=["POST"])
-    for _ in range(2):
-        assert one.test_client().post("/save", headers=made_in(one)).status_code == 200
-        assert two.test_client().post("/save", headers=made_in(two)).status_code == 400
-
-
-def test_a_host_that_checks_chosen_views_itself_goes_on_doing_so() -> None:
-    app = application(WTF_CSRF_CHECK_DEFAULT=False)
-    AccessTokens(app, SQLAlchemy(app))
-    csrf = CSRFProtect(app)
-    app.post("/checked")(lambda: csrf.protect() or "changed")
-    app.post("/open", endpoint="open")(lambda: "changed")
-    assert app.config["WTF_CSRF_CHECK_DEFAULT"] is False
-    assert app.test_client().post("/checked").status_code == 400
-    assert app.test_client().post("/open").status_code == 200
-
-
-def test_a_host_that_exempts_views_itself_goes_on_doing_so() -> None:
-    app = application()
-    AccessTokens(app, SQLAlchemy(app))
-    csrf = CSRFProtect(app)
-    app.post("/hook")(csrf.exempt(lambda: "changed"))
-    assert app.test_client().post("/hook").status_code == 200
-
-
-# Applications, extensions and databases
+from host import Host, bearer
 
 
 @pytest.mark.case("E22")
@@ -368,92 +174,9 @@ def test_flask_sqlalchemy_lite_without_a_model_is_an_error_that_tells_what_to_do
         AccessTokens(app, Lite(app))
 
 
-# Loaders
-
-
 def test_loaders_are_given_back_as_they_were(host: Host) -> None:
     def load(*_: object) -> None:
         return None
 
     for register in ("identity_loader", "owner_loader", "scopes_loader"):
         assert getattr(host.access_tokens, register)(load) is load
-
-
-# Configuration
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("ACCESS_TOKENS_PREFIX", "a b"),
-        ("ACCESS_TOKENS_PREFIX", []),
-        ("ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS", 0),
-        ("ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS", "365"),
-        ("ACCESS_TOKENS_MAX_LIFETIME_DAYS", -2),
-        ("ACCESS_TOKENS_MAX_LIFETIME_DAYS", None),
-        ("ACCESS_TOKENS_MAX_LIFETIME_DAYS", True),
-        ("ACCESS_TOKENS_MAX_PER_OWNER", 0),
-        ("ACCESS_TOKENS_MAX_PER_OWNER", 1.5),
-        ("ACCESS_TOKENS_SCOPES", ["read"]),
-        ("ACCESS_TOKENS_SCOPES", {"a b": "Two"}),
-        ("ACCESS_TOKENS_SCOPES", {'a"': "Quote"}),
-        ("ACCESS_TOKENS_SCOPES", {"": "Nothing"}),
-        ("ACCESS_TOKENS_SCOPES", {7: "Seven"}),
-        ("ACCESS_TOKENS_LAST_USED_INTERVAL", -1),
-        ("ACCESS_TOKENS_LAST_USED_INTERVAL", "60"),
-        ("ACCESS_TOKENS_LAST_USED_INTERVAL", True),
-        ("ACCESS_TOKENS_LAST_USED_INTERVAL", float("nan")),
-        ("ACCESS_TOKENS_REALM", 'a"b'),
-        ("ACCESS_TOKENS_REALM", "é"),
-        ("ACCESS_TOKENS_REALM", "a\r\nb"),
-        ("ACCESS_TOKENS_REALM", None),
-        ("ACCESS_TOKENS_PEPPERS", ["good", ""]),
-        ("ACCESS_TOKENS_PEPPERS", [None]),
-        ("ACCESS_TOKENS_HTMX", "cdn"),
-    ],
-)
-def test_a_setting_that_cannot_work_stops_the_start_and_is_named(key: str, value: object) -> None:
-    app = application(**{key: value})
-    with pytest.raises(ValueError, match="Scope|" + key):
-        AccessTokens(app, SQLAlchemy(app))
-
-
-@pytest.mark.parametrize("unset", [None, "", b"", (), []])
-def test_a_pepper_that_is_not_set_is_no_pepper(unset: Any) -> None:
-    app = application(ACCESS_TOKENS_PEPPERS=unset)
-    AccessTokens(app, SQLAlchemy(app))
-    app.get("/api")(token_required(lambda: "in"))
-    header = made_in(app)
-    with app.app_context():
-        assert tokens.count_by_scheme() == {"sha256": 1}
-    assert app.test_client().get("/api", headers=header).status_code == 200
-
-
-@pytest.mark.parametrize("pepper", ["one", b"one"])
-def test_one_pepper_may_be_given_alone(pepper: Any) -> None:
-    app = application(ACCESS_TOKENS_PEPPERS=pepper)
-    AccessTokens(app, SQLAlchemy(app))
-    made_in(app)
-    app.config["ACCESS_TOKENS_PEPPERS"] = ["one"]
-    with app.app_context():
-        (scheme,) = tokens.count_by_scheme()
-        assert scheme == secret.schemes(["one"])[0]
-
-
-def test_the_defaults_are_set_where_the_host_says_nothing() -> None:
-    app = application(ACCESS_TOKENS_REALM="ours")
-    AccessTokens(app, SQLAlchemy(app))
-    assert {key: app.config[key] for key in DEFAULTS} == DEFAULTS | {"ACCESS_TOKENS_REALM": "ours"}
-
-
-def test_settings_are_read_at_the_moment_of_use(host: Host) -> None:
-    old = host.generate().secret
-    host.app.config["ACCESS_TOKENS_PREFIX"] = ["new", "pat"]
-    host.app.config["ACCESS_TOKENS_REALM"] = "other"
-    new = host.generate().secret
-    assert new.startswith("new_")
-    client = host.client()
-    assert [client.get("/api", headers=bearer(text)).status_code for text in (old, new)] == [200, 200]
-    assert client.get("/api").headers["WWW-Authenticate"] == 'Bearer realm="other"'
-    host.app.config["ACCESS_TOKENS_PREFIX"] = "new"
-    assert [client.get("/api", headers=bearer(text)).status_code for text in (old, new)] == [401, 200]

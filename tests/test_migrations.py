@@ -32,15 +32,26 @@ def own_model(app: Flask, db: SQLAlchemy) -> AccessTokens:
     return AccessTokens(app, db, model=ApiToken)
 
 
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """A kind of database."""
+    return str(request.param)
+
+
 @pytest.fixture(params=[ready_made, own_model], ids=["ready-made model", "own model"])
 def migrated(
-    request: pytest.FixtureRequest, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    kind: str,
+    server_database: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
     """A host with Flask-Migrate and an empty migrations folder, inside its application context."""
     # The template sets logging up anew, which would silence the loggers that other tests read.
     monkeypatch.setattr("logging.config.fileConfig", lambda *_: None)
+    url = f"sqlite:///{tmp_path / 'host.sqlite3'}" if kind == "sqlite" else server_database(kind, "migrations")
     app = Flask("host")
-    app.config.update(SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=database_url)
+    app.config.update(SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=url)
     db = SQLAlchemy(app)
     access_tokens = request.param(app, db)
     flask_migrate.Migrate(app, db, directory=str(tmp_path / "migrations"))

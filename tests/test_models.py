@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
-from host import Host, bearer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_access_tokens import AccessTokenMixin, secret, tokens
+from host import Host, bearer
 
 NOON = datetime(2031, 5, 6, 12, 0, 0, 123456, tzinfo=UTC)
 

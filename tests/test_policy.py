@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from host import Clock, Host, short
 
 from flask_access_tokens import secret, tokens
 from flask_access_tokens.tokens import TokenRefused
+from host import Clock, Host, short
 
 BAD_OWNERS: list[Any] = [None, "", True, False, b"ann", 1.0, [], object(), " ann", "ann ", "a\nb", "a\0b", "x" * 256]
 BAD_OWNERS += ["\u202eann", "a\u200bb", "\ud800", "\x7f", secret.Secret("pat_x")]

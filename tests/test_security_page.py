@@ -21,7 +21,7 @@ def section(heading: str) -> str:
 def test_every_requirement_names_tests_that_exist() -> None:
     tests = {
         node.name
-        for path in (ROOT / "tests").glob("test_*.py")
+        for path in (ROOT / "tests").rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     }

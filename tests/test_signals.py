@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from host import Host, bearer
 
 from flask_access_tokens import clock, secret, token_deleted, token_generated, token_rejected, token_used, tokens
+from host import Host, bearer
 
 Heard = list[tuple[str, Flask, dict[str, Any]]]
 

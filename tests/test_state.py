@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from flask import Flask, redirect
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
 from flask_sqlalchemy import SQLAlchemy
-from host import REDIRECTED, bearer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_access_tokens import AccessTokens, current_token, token_rejected, token_required, tokens
+from host import REDIRECTED, bearer
 
 
 class LoginHost:

@@ -9,10 +9,10 @@ from babel.messages import Catalog
 from babel.messages.mofile import write_mo
 from flask import request
 from flask_babel import Babel
-from host import Host
-from markup import Page
 
 from flask_access_tokens import texts
+from host import Host
+from markup import Page
 
 PAGE = "/access-tokens/"
 NEW = "/access-tokens/new"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from flask import jsonify
-from host import Host, bearer
 
 from flask_access_tokens import current_token, secret, token_required, tokens
+from host import Host, bearer
 
 PUBLIC = {
     "id",

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from flask import Response, abort, g, request
-from host import Host
 from jinja2 import DictLoader
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 from werkzeug.serving import make_server
+
+from host import Host
 
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 OWN_CONTENT_ONLY = "default-src 'self'"
@@ -66,7 +67,7 @@ class Site:
 
         self.server = make_server("127.0.0.1", 0, app, threaded=True)
         self.address = f"http://127.0.0.1:{self.server.port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def visit(self, path: str = "/access-tokens/", person: str = "ann", **settings: Any) -> Page:
         """A new browser in which a person is signed in and has opened an address."""

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import render_template_string
-from host import Host, bearer
-from markup import Page
 
 from flask_access_tokens import clock, tokens
+from host import Host, bearer
+from markup import Page
 
 LIST = "/access-tokens/"
 NEW = "/access-tokens/new"
@@ -287,7 +287,7 @@ def test_every_acting_element_names_its_target_and_its_swap(host: Host) -> None:
 
 def test_every_template_and_custom_property_is_described() -> None:
     package = Path(tokens.__file__).parent
-    described = (Path(__file__).parent.parent / "docs" / "page.md").read_text()
+    described = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
     for template in (package / "page" / "templates" / "access_tokens").iterdir():
         assert f"`{template.name}`" in described
     style = (package / "page" / "static" / "access-tokens.css").read_text()

@@ -1,167 +1,53 @@
-"""Servers of a test's own: a host under gunicorn, a proxy before a database, a private PostgreSQL."""
+"""Databases that a test can create, cut off, freeze and kill."""
 
 import glob
-import http.client
-import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
-from flask import Flask, Response, request
-from host import Host, bearer
-from sqlalchemy import text
+import sqlalchemy as sa
 
 
-def application() -> Flask:
-    """What gunicorn serves: a host with the settings of its environment, that tells which worker answers."""
-    host = Host(**json.loads(os.environ["HOST_SETTINGS"]))
-
-    @host.app.before_request
-    def read_first() -> None:
-        if "X-Read-First" in request.headers:
-            host.db.session.execute(text("SELECT count(*) FROM access_tokens")).all()
-
-    @host.app.after_request
-    def name_worker(response: Response) -> Response:
-        response.headers["X-Worker"] = str(os.getpid())
-        return response
-
-    @host.app.get("/alive")
-    def alive() -> str:
-        return "alive"
-
-    return host.app
+def run_on_server(server: sa.URL, statement: str) -> None:
+    """Run a statement on a server, outside of a transaction."""
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back; status 0 where the connection broke."""
+@contextmanager
+def new_database(server: sa.URL, *, durable: bool = False) -> Iterator[sa.URL]:
+    """Create a database on a server, and drop it at the end.
 
-    status: int
-    headers: dict[str, str]
-    text: str
-    started: float
-    ended: float
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-
-class Gunicorn:
-    """A host under gunicorn, on a port of its own.
-
-    :param settings: what :class:`host.Host` takes.
-    :param folder: where its log goes.
+    :param durable: what was committed outlives a crash of the server.
     """
+    database = server.set(database=f"access_tokens_{uuid.uuid4().hex[:12]}")
+    run_on_server(server, f"CREATE DATABASE {database.database}")
+    try:
+        if database.get_backend_name() == "postgresql":
+            if not durable:
+                run_on_server(server, f"ALTER DATABASE {database.database} SET synchronous_commit = off")
+        else:
+            # PyMySQL reads the machine's certificates for each connection otherwise.
+            database = database.update_query_dict({"ssl_disabled": "true"})
+        yield database
+    finally:
+        force = " WITH (FORCE)" if database.get_backend_name() == "postgresql" else ""
+        run_on_server(server, f"DROP DATABASE {database.database}{force}")
 
-    def __init__(
-        self,
-        settings: dict[str, Any],
-        folder: Path,
-        *,
-        workers: int = 4,
-        threads: int = 1,
-        preload: bool = False,
-    ) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self.socket.getsockname()[1]
-        self.log = folder / f"gunicorn-{self.port}.log"
-        self.workers = workers
-        command = [sys.executable, "-m", "gunicorn", "servers:application()", "--bind", f"fd://{self.socket.fileno()}"]
-        command += ["--workers", str(workers), "--threads", str(threads), "--graceful-timeout", "2"]
-        command += ["--no-control-socket", *(["--preload"] if preload else [])]
-        here = Path(__file__).parent
-        paths = [str(here), str(here.parent)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HOST_SETTINGS": json.dumps(settings)}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env=environment, stderr=log, stdout=log, pass_fds=[self.socket.fileno()]
-            )
-        try:
-            self.wait_for_workers()
-        except RuntimeError:
-            self.stop()
-            raise
 
-    def call(
-        self,
-        path: str,
-        *,
-        secret: str | None = None,
-        form: dict[str, str] | None = None,
-        cookie: str | None = None,
-        read_first: bool = False,
-        timeout: float = 20,
-    ) -> Answer:
-        """One request; with a form it is a POST.
-
-        :param timeout: seconds.
-        """
-        headers = bearer(secret) if secret else {}
-        body = None
-        if form is not None:
-            body = urlencode(form)
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        if cookie:
-            headers["Cookie"] = cookie
-        if read_first:
-            headers["X-Read-First"] = "yes"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        started = time.monotonic()
-        try:
-            connection.request("GET" if form is None else "POST", path, body, headers)
-            response = connection.getresponse()
-            content = response.read().decode()
-        except (OSError, http.client.HTTPException):
-            return Answer(0, {}, "", started, time.monotonic())
-        finally:
-            connection.close()
-        return Answer(response.status, dict(response.getheaders()), content, started, time.monotonic())
-
-    def sign_in(self, person: str) -> str:
-        """The cookie of a person who has signed in."""
-        return self.call(f"/sign-in/{person}").headers["Set-Cookie"].partition(";")[0]
-
-    def pids(self) -> list[int]:
-        """The workers that run now."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
-
-    def wait_for_workers(self) -> None:
-        deadline = time.monotonic() + 60
-        while self.process.poll() is None and time.monotonic() < deadline:
-            if self.call("/alive", timeout=1).status == 200 and len(self.pids()) == self.workers:
-                return
-            time.sleep(0.02)
-        raise RuntimeError(f"gunicorn did not start:\n{self.log.read_text()}")
-
-    def kill_a_worker(self) -> None:
-        """End one worker as a power cut would; gunicorn starts another."""
-        with suppress(IndexError, ProcessLookupError):
-            os.kill(self.pids()[0], signal.SIGKILL)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            for pid in [*self.pids(), self.process.pid]:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self.process.wait(10)
-        self.socket.close()
+def address(url: sa.URL) -> str:
+    """The text of a URL, its password included."""
+    return url.render_as_string(hide_password=False)
 
 
 class Proxy:

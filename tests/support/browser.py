@@ -1,7 +1,7 @@
 """A real Chromium for the tests that need one.
 
-Taken from ``CHROMIUM``, else from ``PATH``, else playwright's own. Without one those tests skip, and fail where
-``CI=true``. As a program, tells by its exit code whether one starts.
+Taken from ``CHROMIUM``, else from ``PATH``, else playwright's own. As a program, tells by its exit code whether one
+starts.
 """
 
 import os
@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from missing import missing
+
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The headless shell first: it takes half the time."""
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -40,10 +43,7 @@ def browser() -> Iterator[Browser]:
         try:
             chromium = launch(playwright)
         except Error as error:
-            reason = f"No Chromium starts here: {error.message.splitlines()[0]}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+            missing(f"No Chromium starts here: {error.message.splitlines()[0]}")
         yield chromium
         chromium.close()
 

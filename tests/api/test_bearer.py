@@ -4,11 +4,11 @@ import time
 import tracemalloc
 
 import pytest
-from host import short
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_access_tokens.api import bearer
+from host import short
 
 GOOD = "pat_" + "A" * 49
 

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from host import bearer
 from playwright.sync_api import Page, expect
-from sites import Site, open_form, said, send
 
 from flask_access_tokens import clock
+from host import bearer
+from sites import Site, open_form, said, send
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE = """async (rules) => {
   const { violations } = await axe.run({ runOnly: rules });
   return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target }) => `${id} ${target} ${help}`));
 }"""
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def fill_list(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from flask import Blueprint
 from flask.views import MethodView
-from host import SCOPES, Host, bearer
 
 from flask_access_tokens import require_token, token_required
+from host import SCOPES, Host, bearer
 
 OWN = ["GET\t/api\tany token", "GET\t/optional\tany token (optional)", "POST\t/write\twrite"]
 

@@ -1,0 +1,161 @@
+"""The refusals of the guard: status, challenge, headers and body (RFC 6750 §3)."""
+
+import re
+import string
+from datetime import timedelta
+
+import pytest
+from flask import Response, jsonify, redirect
+from werkzeug.exceptions import HTTPException
+
+from flask_access_tokens import clock, require_token, token_required, tokens
+from host import REDIRECTED, Host, bearer
+from refusals import BARE, EXPIRED, FORGED, INVALID, assert_refused
+
+
+@pytest.mark.case("A01", "R1")
+def test_a_request_without_a_token_gets_the_bare_challenge(host: Host) -> None:
+    assert_refused(host.client().get("/api"), 401, BARE)
+
+
+@pytest.mark.case("A06", "R1")
+@pytest.mark.parametrize("value", ["", "Basic Zm9vOmJhcg==", 'Digest username="ann"', "Token {}", "Negotiate x", "{}"])
+def test_another_scheme_is_answered_as_no_token(host: Host, value: str) -> None:
+    header = {"Authorization": value.format(host.generate().secret)}
+    assert_refused(host.client().get("/api", headers=header), 401, BARE)
+
+
+@pytest.mark.case("A07", "R2")
+def test_unknown_deleted_expired_and_malformed_tokens_are_refused(
+    stored_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = stored_host.client()
+    deleted, old = stored_host.generate("ann"), stored_host.generate("ann", lifetime_days=1)
+    with stored_host.app.app_context():
+        assert tokens.delete("ann", deleted.token.id)
+    answers = [client.get("/api", headers=bearer(text)) for text in (FORGED, deleted.secret, "pat_x", "x")]
+    for answer in answers:
+        assert_refused(answer, 401, INVALID)
+        assert answer.data == answers[0].data
+        assert list(answer.headers) == list(answers[0].headers)
+    later = clock.now() + timedelta(days=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert_refused(client.get("/api", headers=bearer(old.secret)), 401, EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("header", "error", "description"),
+    [
+        ("", "unauthorized", "Send an access token."),
+        ("Basic x", "unauthorized", "Send an access token."),
+        ("Bearer x", "invalid_token", "The access token is malformed, unknown or no longer valid."),
+        (f"Bearer {FORGED}", "invalid_token", "The access token is malformed, unknown or no longer valid."),
+        ("Bearer x, Bearer y", "invalid_request", "Send one access token."),
+    ],
+    ids=["none", "another scheme", "malformed", "unknown", "two"],
+)
+def test_the_body_says_what_the_challenge_says(host: Host, header: str, error: str, description: str) -> None:
+    response = host.client().get("/api", headers={"Authorization": header})
+    assert response.get_json() == {"error": error, "error_description": description}
+    assert response.content_type == "application/json"
+
+
+@pytest.mark.case("A08", "R4")
+def test_a_missing_scope_names_every_scope_that_is_needed_once(host: Host) -> None:
+    host.app.get("/both")(token_required("write", "read", "write")(lambda: "in"))
+    secret = host.generate(scopes=["read"]).secret
+    response = host.client().get("/both", headers=bearer(secret))
+    description = "The access token lacks the scope: write"
+    assert_refused(
+        response,
+        403,
+        f'Bearer realm="api", error="insufficient_scope", error_description="{description}", scope="write read"',
+    )
+    assert response.get_json() == {"error": "insufficient_scope", "error_description": description}
+    neither = host.client().get("/both", headers=bearer(host.generate().secret))
+    assert neither.get_json()["error_description"] == "The access token lacks the scope: write read"
+
+
+@pytest.mark.case("A10")
+def test_every_challenge_keeps_to_the_characters_of_the_grammar() -> None:
+    scopes = {letter: "All" for letter in string.printable if re.fullmatch(r"[\x21\x23-\x5B\x5D-\x7E]", letter)}
+    host = Host(ACCESS_TOKENS_SCOPES=scopes, ACCESS_TOKENS_REALM="the API of Ann's (staging)")
+    with host.app.app_context():
+        host.db.create_all()
+    host.app.get("/all")(token_required(*scopes)(lambda: "in"))
+    good = host.generate().secret
+    value = r"[\x20\x21\x23-\x5B\x5D-\x7E]*"
+    challenge = rf'Bearer [a-z_]+="{value}"(, [a-z_]+="{value}")*'
+    for text in ("", "x", FORGED, good, f"{good}, Bearer {good}"):
+        answer = host.client().get("/all", headers=bearer(text))
+        assert re.fullmatch(challenge, answer.headers["WWW-Authenticate"])
+
+
+@pytest.mark.case("A15")
+def test_the_challenge_survives_a_handler_for_every_http_error(host: Host) -> None:
+    @host.app.errorhandler(HTTPException)
+    def as_json(error: HTTPException) -> tuple[Response, int | None]:
+        return jsonify(error=error.name), error.code
+
+    assert_all_challenges(host, {"error": "Unauthorized"})
+
+
+@pytest.mark.case("A15")
+def test_the_challenge_survives_a_handler_for_401_and_403(host: Host) -> None:
+    @host.app.errorhandler(401)
+    @host.app.errorhandler(403)
+    def own(error: HTTPException) -> Response:
+        response = jsonify(error="own")
+        response.status_code = error.code or 500
+        response.headers["WWW-Authenticate"] = "Basic"
+        response.headers["Cache-Control"] = "public, max-age=600"
+        return response
+
+    assert_all_challenges(host, {"error": "own"})
+
+
+@pytest.mark.case("A15")
+def test_the_challenge_survives_a_handler_for_every_exception(host: Host) -> None:
+    host.app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    @host.app.errorhandler(Exception)
+    def anything(error: Exception) -> tuple[Response, int]:
+        return jsonify(error="sorry"), getattr(error, "code", 500)
+
+    assert_all_challenges(host, {"error": "sorry"})
+
+
+def assert_all_challenges(host: Host, body: dict[str, str]) -> None:
+    client, poor = host.client(), bearer(host.generate().secret)
+    answer = client.get("/api")
+    assert_refused(answer, 401, BARE)
+    assert answer.get_json() == body
+    assert_refused(client.get("/api", headers=bearer(FORGED)), 401, INVALID)
+    assert_refused(
+        client.post("/write", headers=poor),
+        403,
+        'Bearer realm="api", error="insufficient_scope",'
+        ' error_description="The access token lacks the scope: write", scope="write"',
+    )
+
+
+@pytest.mark.case("A15")
+def test_a_host_that_sends_the_refused_to_its_own_sign_in_still_shows_the_challenge(host: Host) -> None:
+    host.app.errorhandler(401)(lambda error: redirect("/sign-in"))
+    answer = host.client().get("/api")
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (REDIRECTED, BARE)
+
+
+@pytest.mark.parametrize(("status", "challenged"), [(200, False), (299, False), (300, True), (404, True)])
+def test_a_view_that_catches_the_refusal_may_answer_all_the_same(host: Host, status: int, challenged: bool) -> None:
+    @host.app.get("/lenient")
+    def lenient() -> Response:
+        try:
+            require_token()
+        except HTTPException:
+            return Response(status=status)
+        return Response()
+
+    response = host.client().get("/lenient")
+    assert response.status_code == status
+    assert ("WWW-Authenticate" in response.headers) is challenged

@@ -1,0 +1,20 @@
+"""Fixtures for the tests of the page."""
+
+import pytest
+
+from host import Host
+from pages import Make
+
+
+@pytest.fixture(params=["csrf nowhere", "csrf on every view"])
+def login_host(request: pytest.FixtureRequest, make_host: Make) -> Host:
+    """A host with and without CSRFProtect: its check comes before the page is asked who is there."""
+    return make_host(csrf=request.param == "csrf on every view")
+
+
+@pytest.fixture(params=["every view", "no view", "chosen views"])
+def protected_host(request: pytest.FixtureRequest, make_host: Make) -> Host:
+    """A host that protects every view, none or chosen ones: the page's forms are protected all the same."""
+    if request.param == "no view":
+        return make_host(WTF_CSRF_ENABLED=True)
+    return make_host(csrf=True, WTF_CSRF_CHECK_DEFAULT=request.param == "every view")

@@ -1,0 +1,134 @@
+"""The page's forms against cross-site request forgery."""
+
+import pytest
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from catalogs import NEW, PAGE
+from host import Host
+from markup import Page
+from pages import HTMX, SECRET, Make, answer_to_question, delete_path, is_fragment, names, typed, wish
+
+
+@pytest.mark.case("D01")
+def test_a_form_without_its_own_csrf_token_changes_nothing(protected_host: Host) -> None:
+    host = protected_host
+    token = host.generate("ann", "t-kept").token
+    ann, bob = host.client("ann"), host.client("bob")
+    good = {NEW: wish(ann, name="t-typed"), delete_path(token): answer_to_question(ann, token)}
+    bobs = wish(bob)["csrf_token"]
+    before = host.rows()
+    for path, form in good.items():
+        for csrf in (None, "", "wrong", "é\ufffd", "a.b.c", bobs):
+            sent = {**form, "csrf_token": csrf}
+            if csrf is None:
+                del sent["csrf_token"]
+            plain = ann.post(path, data=sent)
+            assert plain.status_code == 400
+            assert "expired" in plain.text
+            htmx = ann.post(path, data=sent, headers=HTMX)
+            assert htmx.status_code == 200
+            assert is_fragment(htmx)
+            assert "expired" in htmx.text
+            if path == NEW:
+                assert "t-typed" in plain.text
+                assert "t-typed" in htmx.text
+    assert host.rows() == before
+
+
+@pytest.mark.case("D01")
+def test_an_expired_form_comes_back_fresh_with_what_was_typed(protected_host: Host) -> None:
+    host = protected_host
+    token = host.generate("ann", "t-old").token
+    client = host.client("ann")
+    form = wish(client, name="t-typed", description="for builds", scopes=["write"])
+    question = answer_to_question(client, token)
+    host.app.config["WTF_CSRF_TIME_LIMIT"] = -1
+    stale = client.post(NEW, data=form)
+    asked_again = client.post(delete_path(token), data=question)
+    host.app.config["WTF_CSRF_TIME_LIMIT"] = 3600
+    assert (stale.status_code, asked_again.status_code) == (400, 400)
+    assert names(host) == ["t-old"]
+    page = Page(stale)
+    assert "expired" in page.text
+    assert "for builds" in stale.text
+    fresh = page.form("/new").fields
+    assert (fresh["name"], fresh["lifetime_days"], fresh["scopes"]) == (["t-typed"], ["30"], ["write"])
+    assert client.post(NEW, data={**fresh, "description": "for builds"}).status_code == 200
+    assert "expired" in Page(asked_again).text
+    assert client.post(delete_path(token), data=Page(asked_again).form("/delete").fields).status_code == 303
+    assert names(host) == ["t-typed"]
+
+
+@pytest.mark.case("D02")
+def test_a_csrf_token_in_a_header_is_enough(protected_host: Host) -> None:
+    client = protected_host.client("ann")
+    headers = {**HTMX, "X-CSRFToken": wish(client)["csrf_token"][0]}
+    made = client.post(NEW, data=typed("t-made"), headers=headers)
+    assert made.status_code == 200
+    assert SECRET.search(made.text)
+    (token,) = [found for found in [protected_host.find(SECRET.findall(made.text)[0])] if found]
+    assert client.post(delete_path(token), headers=headers).status_code == 200
+    assert names(protected_host) == []
+
+
+@pytest.mark.case("D01")
+def test_the_hosts_own_name_for_the_csrf_field_is_used(make_host: Make) -> None:
+    host = make_host(csrf=True, WTF_CSRF_FIELD_NAME="forgery")
+    token = host.generate("ann", "t-old").token
+    client = host.client("ann")
+    form = wish(client, name="t-new")
+    assert form["forgery"]
+    assert client.post(NEW, data={**form, "forgery": "wrong"}).status_code == 400
+    assert client.post(NEW, data=form).status_code == 200
+    assert client.post(delete_path(token), data=answer_to_question(client, token)).status_code == 303
+    assert names(host) == ["t-new"]
+
+
+@pytest.mark.case("D01")
+def test_a_hosts_own_handler_of_csrf_errors_leaves_the_page_its_form(make_host: Make) -> None:
+    host = make_host(csrf=True)
+    host.app.register_error_handler(400, lambda error: ("host says no", 400))
+    answer = host.client("ann").post(NEW, data=typed("t-typed"))
+    assert "t-typed" in answer.text
+    assert "host says no" not in answer.text
+
+
+@pytest.mark.case("D04")
+def test_looking_changes_nothing(protected_host: Host) -> None:
+    host = protected_host
+    token = host.generate("ann", "t-kept").token
+    client = host.client("ann")
+    csrf = wish(client)["csrf_token"][0]
+    before = host.rows()
+    query = {"name": "t-x", "lifetime_days": "30", "csrf_token": csrf}
+    for method in ("GET", "HEAD"):
+        for path in (PAGE, NEW, delete_path(token)):
+            for headers in ({}, HTMX):
+                answer = client.open(path, method=method, query_string=query, headers=headers)
+                assert answer.status_code == 200
+                assert method == "GET" or answer.data == b""
+    assert host.rows() == before
+
+
+@pytest.mark.case("D07")
+def test_over_https_a_form_needs_a_referer_of_this_host(protected_host: Host) -> None:
+    host = protected_host
+    host.app.wsgi_app = ProxyFix(host.app.wsgi_app, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    token = host.generate("ann", "t-kept").token
+    client = host.client()
+    https = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example"}
+    client.get("/sign-in/ann", headers=https, base_url="https://shop.example")
+    at = {"base_url": "https://shop.example"}
+    csrf = Page(client.get(NEW, headers=https, **at)).form("/new").fields["csrf_token"]
+    sent = {"csrf_token": csrf, "name": "t-new", "lifetime_days": "30"}
+    foreign = ["https://evil.example/", "http://shop.example/access-tokens/", "https://shop.example.evil.example/", ""]
+    for referer in foreign:
+        headers = {**https, "Referer": referer} if referer else https
+        for path in (NEW, delete_path(token)):
+            assert client.post(path, data=sent, headers=headers, **at).status_code == 400
+    assert names(host) == ["t-kept"]
+    headers = {**https, "Referer": "https://shop.example/access-tokens/new"}
+    made = client.post(NEW, data=sent, headers=headers, **at)
+    assert made.status_code == 200
+    assert client.post(delete_path(token), data=sent, headers=headers, **at).status_code == 303
+    assert names(host) == ["t-new"]

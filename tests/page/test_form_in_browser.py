@@ -1,0 +1,190 @@
+"""The form, failures and work without script in a browser."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Response, render_template_string, send_file
+from playwright.sync_api import expect
+
+from flask_access_tokens import tokens
+from sites import Site, generate, said
+
+HTMX = Path(tokens.__file__).parent / "page" / "static" / "htmx-4.0.1.min.js"
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
+    """A site with the settings of the test's parameter, a page of the host's with the panel in it, and an htmx."""
+    site = make_site(**getattr(request, "param", {}))
+
+    @site.host.app.get("/embedded")
+    def embedded() -> str:
+        return render_template_string(
+            "<!doctype html><title>Mine</title><h2>My settings</h2>{% include 'access_tokens/_page.html' %}"
+        )
+
+    @site.host.app.get("/htmx.js")
+    def htmx() -> Response:
+        return send_file(HTMX)
+
+    return site
+
+
+def test_a_refused_form_leads_to_its_first_bad_field(site: Site) -> None:
+    page = site.visit("/access-tokens/new")
+    page.get_by_label("Name").fill("fine")
+    page.get_by_label("Lifetime (days)").fill("many")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    field = page.get_by_label("Lifetime (days)")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_be_focused()
+    expect(field).to_have_accessible_description(re.compile("1 to 99999 days"))
+    expect(field).to_have_value("many")
+    expect(page.get_by_label("Name")).to_have_value("fine")
+
+
+def test_presets_set_the_number_and_say_the_date(site: Site) -> None:
+    page = site.visit("/access-tokens/new")
+    expect(page.get_by_role("button", name="365 days")).to_have_attribute("aria-pressed", "true")
+    first = page.locator("[data-expiry-text]").inner_text()
+    assert re.fullmatch(r"Expires on \d+ \w+ \d{4}\.", first)
+    page.get_by_role("button", name="30 days").click()
+    expect(page.get_by_label("Lifetime (days)")).to_have_value("30")
+    expect(page.locator("[data-expiry-text]")).not_to_have_text(first)
+    page.get_by_label("Lifetime (days)").fill("365")
+    expect(page.locator("[data-expiry-text]")).to_have_text(first)
+    page.get_by_role("button", name="Never").click()
+    expect(page.locator("[data-expiry-text]")).to_contain_text("Never expires.")
+    page.get_by_role("button", name="Custom").click()
+    expect(page.get_by_label("Lifetime (days)")).to_be_focused()
+    page.get_by_role("button", name="Laptop").click()
+    expect(page.get_by_label("Name")).to_have_value("Laptop")
+
+
+def test_a_failing_server_is_told_on_the_page_and_spoken(site: Site) -> None:
+    page = site.visit("/access-tokens/new")
+    page.get_by_label("Name").fill("patient")
+    site.broken = 503
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.locator("[data-failure]")).to_contain_text("The server could not do this now.")
+    expect(said(page)).to_contain_text("The server could not do this now.")
+    site.broken = 0
+    page.route("**/new", lambda route: route.abort())
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.locator("[data-failure]")).to_contain_text("The server cannot be reached.")
+    page.unroute("**/new")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.get_by_role("row", name="patient")).to_be_visible()
+    assert [text for text in site.complaints if "Failed" not in text] == []
+    site.complaints.clear()
+
+
+def test_a_session_that_ended_leads_to_the_sign_in(site: Site) -> None:
+    @site.host.app.errorhandler(401)
+    def sign_in_first(error: Any) -> Any:
+        return "", 302, {"Location": "/optional"}
+
+    page = site.visit()
+    page.context.clear_cookies()
+    page.get_by_role("link", name="Generate new token").click()
+    expect(page).to_have_url(f"{site.address}/optional")
+    site.complaints.clear()
+
+
+def test_without_script_a_token_is_generated_and_deleted(site: Site) -> None:
+    page = site.visit(java_script_enabled=False)
+    page.get_by_role("link", name="Generate new token").click()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Name").fill("plain")
+    page.get_by_label("read", exact=True).check()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    secret = page.get_by_label("Your new token").input_value()
+    token = site.host.find(secret)
+    assert token is not None
+    assert token.scopes == ("read",)
+    expect(page.get_by_text("Waiting for its first use …")).to_be_hidden()
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_label("Your new token")).to_have_count(0)
+    page.get_by_label("Search tokens").fill("PLA")
+    page.get_by_label("Search tokens").press("Enter")
+    expect(page).to_have_url(re.compile(r"q=PLA"))
+    page.get_by_role("link", name="Last used").click()
+    expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
+    page.get_by_role("button", name="Delete token plain").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
+    page.get_by_role("button", name="Delete token plain").click()
+    page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_role("row", name="plain")).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
+    assert site.host.find(secret) is None
+    assert ["422" in text for text in site.complaints] == [True]
+    site.complaints.clear()
+
+
+def test_in_a_page_of_the_host_the_panel_works_in_place(site: Site) -> None:
+    page = site.visit("/embedded")
+    expect(page.get_by_role("heading", name="My settings")).to_be_visible()
+    secret = generate(page)
+    page.get_by_role("button", name="Done").click()
+    page.get_by_role("link", name="Name").click()
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("button", name="Delete token laptop").click()
+    page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
+    expect(page).to_have_url(f"{site.address}/embedded")
+    assert site.host.find(secret) is None
+
+
+GREEDY = (
+    'hx-boost="true" hx-boost:inherited="true" hx-target="main" hx-target:inherited="main" hx-select="main"'
+    ' hx-select:inherited="main" hx-push-url="true" hx-push-url:inherited="true" hx-swap="innerHTML"'
+    ' hx-swap:inherited="innerHTML"'
+)
+LAYOUT = (
+    f"<!doctype html><title>Layout</title><script src=/htmx.js></script><body {GREEDY}>"
+    "<a href=/access-tokens/>Tokens</a><main>{% block content %}{% endblock %}</main>"
+)
+
+
+@pytest.mark.parametrize("arrival", ["by a boosted link", "by its address"])
+def test_a_host_with_htmx_keeps_its_own_and_the_panel_to_itself(site: Site, arrival: str) -> None:
+    site.pages["layout.html"] = LAYOUT
+    site.host.app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "layout.html"
+
+    @site.host.app.get("/home")
+    def home() -> str:
+        return render_template_string("{% extends 'layout.html' %}{% block content %}Home{% endblock %}")
+
+    if arrival == "by its address":
+        page = site.visit()
+    else:
+        page = site.visit("/home")
+        page.get_by_role("link", name="Tokens").click()
+    generate(page)
+    expect(page.locator("#access-tokens")).to_have_count(1)
+    expect(page.get_by_role("row", name="laptop")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert site.posts == sum(line.startswith("POST") for line in site.asked) == 1
+    assert not [line for line in site.asked if "/assets/htmx" in line]
+    expect(page).to_have_url(f"{site.address}/access-tokens/")
+
+
+@pytest.mark.parametrize(
+    ("site", "loads"),
+    [
+        ({"ACCESS_TOKENS_HTMX": "auto"}, 1),
+        ({"ACCESS_TOKENS_HTMX": "bundled"}, 1),
+        ({"ACCESS_TOKENS_HTMX": "host"}, 0),
+    ],
+    indirect=["site"],
+)
+def test_the_setting_says_who_brings_htmx(site: Site, loads: int) -> None:
+    page = site.visit()
+    generate(page)
+    assert sum("/assets/htmx" in line for line in site.asked) == loads
+    assert page.url.endswith("/new") == (loads == 0), "without htmx the form is a page of its own"

@@ -1,0 +1,175 @@
+"""The panel beside a host's own htmx."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Response
+from playwright.sync_api import Page, expect
+
+from htmx import GREEDY, dress, expect_in_place, layout, own_htmx
+from sites import SECRET, Site, generate, open_form, said, send, settle
+
+
+def go_all_the_way(site: Site, page: Page) -> None:
+    """Generate with an error first, copy, search, delete: each sent once, each answer in its place."""
+    open_form(page)
+    expect_in_place(page)
+    send(page)
+    expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Name")).to_be_focused()
+    expect_in_place(page)
+    page.get_by_label("Name").fill("laptop")
+    send(page)
+    expect(page.get_by_label("Your new token")).to_be_focused()
+    expect(page.get_by_role("row", name="laptop")).to_be_visible()
+    expect_in_place(page)
+    page.get_by_role("button", name="Copy token to clipboard").click()
+    expect(said(page)).to_have_text("Token copied to clipboard.")
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_label("Your new token")).to_have_count(0)
+    expect_in_place(page)
+    page.get_by_label("Search tokens").fill("LAP")
+    page.get_by_label("Search tokens").press("Enter")
+    # The list before the search said as much: its answer is there when the links keep the search.
+    expect(page.get_by_role("link", name="Generate new token")).to_have_attribute("href", re.compile("q=LAP"))
+    expect(said(page)).to_have_text("1 token.")
+    expect(page.get_by_role("row", name="laptop")).to_be_visible()
+    expect_in_place(page)
+    page.get_by_role("button", name="Delete token laptop").click()
+    expect(page.get_by_text("cannot be undone")).to_be_visible()
+    expect_in_place(page)
+    page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
+    expect_in_place(page)
+    sent = [line for line in site.asked if line.startswith("POST")]
+    assert site.posts == len(sent) == 3, "refused, generated, deleted: each sent once"
+    assert site.host.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("version", "place", "arrival"),
+    [
+        (1, "before", "embedded"),
+        (1, "deferred", "boosted"),
+        (2, "deferred", "address"),
+        (2, "after", "boosted"),
+        (4, "before", "address"),
+        (4, "deferred", "boosted"),
+        (4, "after", "embedded"),
+    ],
+)
+def test_a_host_s_own_htmx_drives_the_panel_and_nothing_else(
+    make_site: Callable[..., Site], npm: Path, version: int, place: str, arrival: str
+) -> None:
+    site = make_site()
+    dress(site, layout(place), own_htmx(npm, version))
+    page = site.visit({"embedded": "/settings", "boosted": "/home", "address": "/access-tokens/"}[arrival])
+    if arrival == "boosted":
+        page.get_by_role("link", name="Tokens").click()
+        expect(page.get_by_role("heading", name="Access tokens")).to_be_visible()
+    asked_first = list(site.dialogs)
+    here = page.url
+    go_all_the_way(site, page)
+    assert site.dialogs == asked_first, "the host's question was asked for the panel"
+    assert sum(line.endswith("/htmx.js") for line in site.asked) == 1
+    assert not [line for line in site.asked if "/assets/htmx" in line], "two htmx on one page"
+    assert page.url.partition("?")[0] == here
+
+
+@pytest.mark.parametrize(("setting", "body"), [("auto", GREEDY), ("bundled", "")])
+def test_where_the_host_has_no_htmx_the_panel_brings_one(
+    make_site: Callable[..., Site], setting: str, body: str
+) -> None:
+    site = make_site(ACCESS_TOKENS_HTMX=setting)
+    dress(site, layout(body=body))
+    page = site.visit()
+    go_all_the_way(site, page)
+    assert sum("/assets/htmx" in line for line in site.asked) == 1
+    assert site.dialogs == []
+
+
+def test_a_host_that_brings_its_htmx_after_the_page_says_so(make_site: Callable[..., Site], npm: Path) -> None:
+    site = make_site(ACCESS_TOKENS_HTMX="host")
+    dress(site, layout().replace("</head>", "<script src='/late.js'></script></head>"), own_htmx(npm, 2))
+
+    @site.host.app.get("/late.js")
+    def late() -> Response:
+        script = "const late = document.createElement('script'); late.src = '/htmx.js'; document.head.append(late)"
+        return Response(
+            f"addEventListener('load', () => setTimeout(() => {{ {script} }}, 100))", mimetype="text/javascript"
+        )
+
+    page = site.visit()
+    page.evaluate("async () => { while (!window.htmx) await new Promise((again) => setTimeout(again, 20)) }")
+    go_all_the_way(site, page)
+    assert not [line for line in site.asked if "/assets/htmx" in line]
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_what_fails_is_said_on_the_page_and_nothing_typed_is_lost(
+    make_site: Callable[..., Site], npm: Path, version: int
+) -> None:
+    site = make_site()
+    dress(site, layout("before" if version else ""), own_htmx(npm, version))
+    page = site.visit("/access-tokens/new")
+    name = page.get_by_label("Name")
+    name.fill("patient")
+    failure = page.locator("[data-failure]")
+    for status in (500, 503):
+        site.broken = status
+        send(page)
+        expect(failure).to_have_text("The server could not do this now. Try again in a moment.")
+        expect(said(page)).to_have_text("The server could not do this now. Try again in a moment.")
+        failure.evaluate("element => element.remove()")
+    site.broken = 0
+    page.context.set_offline(True)
+    send(page)
+    expect(failure).to_contain_text("The server cannot be reached.")
+    page.context.set_offline(False)
+    expect_in_place(page)
+    expect(name).to_have_value("patient")
+    # Signed in again in another window: the session lives, and the form belongs to the one before.
+    page.context.request.get(f"{site.address}/sign-out")
+    page.context.request.get(f"{site.address}/sign-in/ann")
+    send(page)
+    expect(page.get_by_text("This form has expired.")).to_be_focused()
+    expect_in_place(page)
+    expect(name).to_have_value("patient")
+    send(page)
+    expect(page.get_by_role("row", name="patient")).to_be_visible()
+    assert len(site.host.rows()) == 1
+    settle(page)
+    page.get_by_role("button", name="Delete token patient").click()
+    page.get_by_role("button", name="Delete token", exact=True).wait_for()
+    settle(page)
+    page.context.request.get(f"{site.address}/sign-out")
+    page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_role("heading", name="Sign in to my host")).to_be_visible()
+    expect(page).to_have_url(f"{site.address}/welcome")
+    assert len(site.host.rows()) == 1
+    site.forgive_refusals()
+
+
+@pytest.mark.case("D10")
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_the_secret_is_gone_when_its_owner_comes_back_to_the_page(
+    make_site: Callable[..., Site], npm: Path, version: int
+) -> None:
+    site = make_site()
+    # No wish about the address in <body>: htmx 4 would apply it to the way back.
+    body = " ".join(re.sub(r"hx-(push|replace)-url\S+|hx-confirm\S+", "", GREEDY).split())
+    dress(site, layout("before", body), own_htmx(npm, version))
+    page = site.visit()
+    secret = generate(page)
+    page.get_by_role("link", name="Home").click()
+    expect(page.get_by_text("Welcome home.")).to_be_visible()
+    home, row = page.get_by_text("Welcome home."), page.get_by_role("row", name="laptop")
+    for move, shown in ((page.go_back, row), (page.go_forward, home), (page.go_back, row), (page.reload, row)):
+        move()
+        expect(shown).to_be_visible()
+        assert secret not in page.content()
+        assert secret not in page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, history.state])")
+    expect_in_place(page)
+    assert not [line for line in site.sent if secret in line or SECRET.search(line)]

@@ -1,0 +1,190 @@
+"""The list and its questions in a browser."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Response, render_template_string, send_file
+from playwright.sync_api import expect
+
+from host import bearer
+from pages import HTMX
+from sites import Site, said
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
+    """A site with the settings of the test's parameter, a page of the host's with the panel in it, and an htmx."""
+    site = make_site(**getattr(request, "param", {}))
+
+    @site.host.app.get("/embedded")
+    def embedded() -> str:
+        return render_template_string(
+            "<!doctype html><title>Mine</title><h2>My settings</h2>{% include 'access_tokens/_page.html' %}"
+        )
+
+    @site.host.app.get("/htmx.js")
+    def htmx() -> Response:
+        return send_file(HTMX)
+
+    return site
+
+
+@pytest.mark.case("D03", "D20")
+def test_deleting_asks_first_and_then_goes_on_with_the_next_row(site: Site) -> None:
+    kept, gone = site.host.generate("ann", "older"), site.host.generate("ann", "newer")
+    page = site.visit()
+    page.get_by_role("button", name="Delete token newer").click()
+    question = page.get_by_role("heading", name="Delete token “newer”?")
+    expect(question).to_be_focused()
+    for words in ("Last used: never.", "will stop working", "cannot be undone"):
+        expect(page.get_by_text(words)).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Delete token newer")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_role("row", name="newer")).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete token older")).to_be_focused()
+    expect(said(page)).to_have_text("Token “newer” was deleted.")
+    assert site.host.find(gone.secret) is None
+    assert site.host.find(kept.secret) is not None
+    assert not [line for line in site.asked if "csrf" in line]
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Delete token", exact=True).click()
+    expect(page.get_by_role("heading", name="Access tokens")).to_be_focused()
+    expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
+
+
+def test_the_question_warns_of_a_token_that_was_used_lately(site: Site) -> None:
+    new = site.host.generate("ann", "busy")
+    site.host.app.test_client().get("/api", headers=bearer(new.secret))
+    page = site.visit()
+    page.get_by_role("button", name="Delete token busy").click()
+    expect(page.get_by_text("Last used just now.")).to_be_visible()
+    expect(page.get_by_text("Something probably still depends on it.")).to_be_visible()
+
+
+def test_the_whole_way_goes_by_keyboard(site: Site) -> None:
+    page = site.visit()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type("robot")
+    page.keyboard.press("Enter")
+    field = page.get_by_label("Your new token")
+    expect(field).to_be_focused()
+    secret = field.input_value()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(said(page)).to_have_text("Token copied to clipboard.")
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    details = page.locator("summary")
+    while not details.evaluate("element => element === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("details").get_by_text("UTC").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("details").get_by_text("UTC").first).to_be_hidden()
+    expect(details).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Delete token “robot”?")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
+    assert site.host.find(secret) is None
+
+
+def test_the_focus_stays_where_a_person_moved_it_while_the_answer_came(site: Site) -> None:
+    page = site.visit()
+    page.evaluate("""() => {
+      new MutationObserver((_, observer) => {
+        const choice = document.querySelector("[data-fills][data-value='7']");
+        if (choice) {
+          observer.disconnect();
+          setTimeout(() => choice.focus(), 5);
+        }
+      }).observe(document.body, { childList: true, subtree: true });
+      document.activeElement.blur();
+      document.getElementById("access-tokens-generate").click();
+    }""")
+    expect(page.get_by_role("button", name="7 days")).to_be_visible()
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("button", name="7 days")).to_be_focused()
+
+
+def test_search_filter_order_and_pages_stand_in_the_address(site: Site) -> None:
+    for number in range(30):
+        site.host.generate("ann", f"robot {number:02}", lifetime_days=9 if number == 7 else 90)
+    page = site.visit()
+    page.get_by_role("link", name="Next").click()
+    expect(page).to_have_url(re.compile(r"\?page=2$"))
+    expect(page.get_by_role("row")).to_have_count(6)
+    page.get_by_role("link", name="Previous").click()
+    expect(page.get_by_role("row")).to_have_count(26)
+    page.get_by_role("link", name="Name").click()
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
+    expect(page.get_by_role("link", name="Name")).to_be_focused()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("robot 00")
+    page.get_by_role("link", name="Name").click()
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "descending")
+    page.get_by_role("searchbox", name="Search tokens").fill("ROBOT 1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row")).to_have_count(11)
+    expect(page.get_by_role("row").nth(1)).to_contain_text("robot 19")
+    expect(said(page)).to_have_text("10 tokens.")
+    page.reload()
+    expect(page.get_by_role("row")).to_have_count(11)
+    page.get_by_label("Search tokens").fill("")
+    page.get_by_label("Status").select_option("Expiring soon")
+    expect(page.get_by_role("row")).to_have_count(2)
+    expect(page.get_by_role("row").nth(1)).to_contain_text("robot 07")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Expiring soon")
+    page.get_by_role("button", name="Delete token robot 07").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Status")).to_have_value("expiring")
+    page.get_by_role("link", name="Never used").click()
+    expect(page.get_by_role("row")).to_have_count(26)
+    page.get_by_label("Search tokens").fill("zebra")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("No token matches.")).to_be_visible()
+    page.get_by_role("link", name="Show all").click()
+    expect(page.get_by_role("row")).to_have_count(26)
+    assert page.evaluate("history.length") <= 3, "looking through the list fills the history"
+
+
+def test_a_phone_never_scrolls_sideways(site: Site) -> None:
+    site.host.generate("ann", "w" * 100, description="d" * 255, scopes=["read", "write"])
+    page = site.visit(viewport={"width": 375, "height": 700}, has_touch=True)
+
+    def fits() -> bool:
+        return bool(page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"))
+
+    assert fits(), "the list"
+    page.locator("summary").tap()
+    expect(page.locator("details").get_by_text("UTC").first).to_be_visible()
+    assert fits(), "the details"
+    page.get_by_role("link", name="Generate new token").tap()
+    expect(page.get_by_label("Name")).to_be_focused()
+    assert fits(), "the form"
+    page.get_by_label("Name").fill("phone")
+    page.get_by_role("button", name="Generate", exact=True).tap()
+    expect(page.get_by_label("Your new token")).to_be_visible()
+    assert fits(), "the new token"
+    page.get_by_role("button", name="Delete token www").tap()
+    expect(page.get_by_text("cannot be undone")).to_be_visible()
+    assert fits(), "the question"
+
+
+def test_exact_times_are_in_utc_and_in_the_zone_of_the_reader(site: Site) -> None:
+    site.host.generate("ann", "clock")
+    page = site.visit()
+    time = page.get_by_role("row", name="clock").locator("td > time").first
+    expect(time).to_have_text("just now")
+    expect(time).to_have_attribute("title", re.compile(r"your time\n.* UTC$"))
+    expect(time).to_have_attribute("datetime", re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"))
+    page.locator("summary").click()
+    expect(page.locator("details").get_by_text("your time").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("details").get_by_text("your time").first).to_be_hidden()
+    expect(page.locator("summary")).to_be_focused()

@@ -1,0 +1,127 @@
+"""Forms that are sent twice, by somebody else, too late or under another key."""
+
+import threading
+from typing import Any
+
+import pytest
+from flask import request
+
+from catalogs import NEW
+from host import Host
+from markup import Page
+from pages import HTMX, SECRET, Make, names, shown_names, wish
+
+
+@pytest.mark.case("E04")
+def test_the_same_form_makes_one_token(stored_host: Host) -> None:
+    client = stored_host.client("ann")
+    form = wish(client, name="t-once")
+    assert SECRET.search(client.post(NEW, data=form).text)
+    for headers, status in (({}, 409), (HTMX, 200)):
+        again = client.post(NEW, data=form, headers=headers)
+        assert again.status_code == status
+        assert "already generated" in Page(again).text
+        assert shown_names(again) == ["t-once"]
+        assert not SECRET.search(again.text)
+    assert names(stored_host) == ["t-once"]
+    assert client.post(NEW, data=wish(client, name="t-twice")).status_code == 200
+
+
+@pytest.mark.case("E04")
+def test_the_same_form_in_two_threads_at_once_makes_one_token(make_host: Make, database_url: str) -> None:
+    host = make_host(database_url)
+    for number in range(3):
+        if number == 2:
+            host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 3
+        client = host.client("ann")
+        form = wish(client, name=f"t-{number}")
+        cookie = client.get_cookie("session")
+        together = threading.Barrier(4)
+        answers: list[Any] = []
+
+        def post(form: dict[str, Any] = form, value: str = cookie.value) -> None:
+            browser = host.app.test_client()
+            browser.set_cookie("session", value)
+            together.wait()  # noqa: B023
+            answers.append(browser.post(NEW, data=form))  # noqa: B023
+
+        threads = [threading.Thread(target=post) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+        for answer in answers:
+            assert bool(SECRET.search(answer.text)) is (answer.status_code == 200)
+            assert ("already generated" in Page(answer).text) is (answer.status_code == 409)
+    assert names(host) == ["t-0", "t-1", "t-2"]
+
+
+@pytest.mark.case("E04")
+def test_a_form_is_good_for_the_person_who_opened_it(host: Host) -> None:
+    ann, bob = host.client("ann"), host.client("bob")
+    form = wish(ann, name="t-ann")
+    assert bob.post(NEW, data=form).status_code == 400
+    assert names(host, "bob") == []
+    assert ann.post(NEW, data=form).status_code == 200
+
+
+@pytest.mark.case("E04")
+def test_a_broken_one_time_value_is_an_expired_form(host: Host) -> None:
+    client = host.client("ann")
+    form = wish(client)
+    (nonce,) = form["nonce"]
+    for broken in (f"{nonce}x", nonce[::-1], "x", ".", "..", "é", "\x00", "W10.x.y", "a" * 10_000):
+        answer = client.post(NEW, data={**form, "nonce": broken, "name": "t-typed"})
+        assert answer.status_code == 400
+        assert "expired" in answer.text
+        assert "t-typed" in answer.text
+    assert names(host) == []
+
+
+def test_a_refused_form_keeps_its_one_time_value(host: Host) -> None:
+    client = host.client("ann")
+    form = wish(client, lifetime_days="x")
+    corrected = Page(client.post(NEW, data=form)).form("/new").fields
+    assert corrected["nonce"] == form["nonce"]
+    assert client.post(NEW, data={**corrected, "lifetime_days": "7"}).status_code == 200
+
+
+@pytest.mark.case("G02")
+def test_a_replaced_key_makes_an_open_form_expire(make_host: Make) -> None:
+    host = make_host(csrf=True)
+    host.access_tokens.identity_loader(lambda: request.headers.get("X-Person"))
+    client, ann = host.client(), {"X-Person": "ann"}
+    form = {**Page(client.get(NEW, headers=ann)).form("/new").fields, "name": "t-typed"}
+    host.app.config["SECRET_KEY"] = "another key"
+    answer = client.post(NEW, data=form, headers=ann)
+    assert answer.status_code == 400
+    assert "expired" in answer.text
+    assert "t-typed" in answer.text
+    assert names(host) == []
+    assert client.post(NEW, data=Page(answer).form("/new").fields, headers=ann).status_code == 200
+
+
+@pytest.mark.case("G02")
+def test_a_form_under_an_older_key_is_good_while_the_key_is_a_fallback(host: Host) -> None:
+    client = host.client("ann")
+    form = wish(client)
+    host.app.config.update(SECRET_KEY="another key", SECRET_KEY_FALLBACKS=["a key for tests"])
+    client.get("/sign-in/ann")  # before Flask 3.1 a session has no fallback
+    assert client.post(NEW, data=form).status_code == 200
+    assert client.post(NEW, data=form).status_code == 409
+    fresh = wish(client)
+    host.app.config["SECRET_KEY_FALLBACKS"] = None
+    client.get("/sign-in/ann")
+    assert client.post(NEW, data=fresh).status_code == 200
+
+
+@pytest.mark.case("G02")
+def test_a_form_left_open_for_more_than_a_day_expires(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = host.client("ann")
+    form = wish(client, name="t-typed")
+    monkeypatch.setattr("flask_access_tokens.page.forms.FORM_AGE", -1)
+    answer = client.post(NEW, data=form)
+    assert answer.status_code == 400
+    assert "t-typed" in answer.text
+    assert names(host) == []

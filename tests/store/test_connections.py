@@ -1,0 +1,153 @@
+"""Connections: which one is used, and what it leaves of the host's work."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as HostSession
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import sessionmaker
+from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
+
+from flask_access_tokens import (
+    AccessTokens,
+    current_token,
+    token_required,
+    tokens,
+)
+from flask_access_tokens.store.connections import error_summary
+from host import Host, bearer
+from things import counted, with_things
+
+
+def test_the_check_leaves_the_scope_of_the_host_s_session_empty(stored_host: Host) -> None:
+    header = bearer(stored_host.generate().secret)
+
+    @stored_host.app.get("/scope")
+    @token_required
+    def scope() -> list[bool]:
+        return [stored_host.db.session.registry.has()]
+
+    assert stored_host.client().get("/scope", headers=header).get_json() == [False]
+
+
+def test_a_session_that_is_set_up_anew_is_asked_anew(make_host: Callable[..., Host], tmp_path: Path) -> None:
+    one, two = (make_host(f"sqlite:///{tmp_path / name}") for name in ("one.sqlite3", "two.sqlite3"))
+    header = bearer(one.generate().secret)
+    engines = []
+    for host in (one, two):
+        with host.app.app_context():
+            engines.append(host.db.engine)
+    factory = sessionmaker(bind=engines[0])
+    one.db.session = sa.orm.scoped_session(factory)
+
+    def status() -> int:
+        return int(one.client().get("/api", headers=header).status_code)
+
+    assert status() == 200
+    factory.configure(bind=engines[1])
+    assert status() == 401
+    one.db.session = sa.orm.scoped_session(sessionmaker(bind=engines[0]))
+    assert status() == 200
+
+
+@pytest.mark.case("E24")
+def test_the_check_and_the_verbs_use_the_primary_even_where_a_session_reads_from_a_replica(tmp_path: Path) -> None:
+    replica = sa.create_engine(f"sqlite:///{tmp_path / 'replica.sqlite3'}")
+
+    class Routing(HostSession):
+        def get_bind(self, mapper: Any = None, *, clause: Any = None, **arguments: Any) -> Any:
+            writes = self._flushing or isinstance(clause, (sa.Insert, sa.Update, sa.Delete))
+            return db.engine if writes else replica
+
+    app = Flask("host")
+    app.config.update(SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path / 'host.sqlite3'}")
+    db = SQLAlchemy(app, session_options={"class_": Routing})
+    AccessTokens(app, db)
+
+    @app.get("/api")
+    @token_required
+    def api() -> dict[str, str]:
+        return {"owner": current_token.owner_id}
+
+    with app.app_context():
+        db.metadata.create_all(replica)
+        db.metadata.create_all(db.engine)
+        made = tokens.generate("ann", "laptop")
+        with db.engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar() == 1
+        assert app.test_client().get("/api", headers=bearer(made.secret)).status_code == 200
+        assert [token.last_used_at is not None for token in tokens.owned_by("ann")] == [True]
+        assert tokens.delete("ann", made.token.id)
+        assert app.test_client().get("/api", headers=bearer(made.secret)).status_code == 401
+        db.session.remove()
+        db.engine.dispose()
+    with replica.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar() == 0
+    replica.dispose()
+
+
+@pytest.mark.case("E07", "E09")
+@pytest.mark.parametrize(("how", "kept"), [("add", 0), ("flush", 0), ("commit", 1)])
+def test_the_check_commits_nothing_of_the_view_s(stored_host: Host, how: str, kept: int) -> None:
+    thing = with_things(stored_host)
+    header = bearer(stored_host.generate().secret)
+    assert stored_host.client().post(f"/things/{how}", headers=header).status_code == 200
+    assert counted(stored_host, thing) == kept
+    assert stored_host.rows()[0]["last_used_at"] is not None
+
+
+@pytest.mark.case("E07", "E09")
+@pytest.mark.parametrize(("how", "kept"), [("add", 0), ("flush", 0), ("commit", 1)])
+def test_the_check_commits_nothing_on_the_one_connection_of_a_database_in_memory(
+    host: Host, how: str, kept: int
+) -> None:
+    thing = with_things(host)
+    header = bearer(host.generate().secret)
+    assert host.client().post(f"/things/{how}", headers=header).status_code == 200
+    assert counted(host, thing) == kept
+
+
+@pytest.mark.case("E07")
+@pytest.mark.parametrize("pool", [StaticPool, SingletonThreadPool])
+def test_a_stamp_commits_nothing_of_a_session_that_outlives_the_request(
+    make_host: Callable[..., Host], tmp_path: Path, pool: type[Pool]
+) -> None:
+    options = {"poolclass": pool, "connect_args": {"check_same_thread": False}}
+    host = make_host(f"sqlite:///{tmp_path / 'host.sqlite3'}", SQLALCHEMY_ENGINE_OPTIONS=options)
+    thing = with_things(host)
+    with host.app.app_context():
+        new = tokens.generate("ann", "laptop")
+        assert host.client().post("/things/flush", headers=bearer(new.secret)).status_code == 200
+        host.db.session.rollback()
+        assert counted(host, thing) == 0
+
+
+@pytest.mark.case("E09")
+def test_the_check_expires_no_object_of_the_host_s(stored_host: Host) -> None:
+    thing = with_things(stored_host)
+    header = bearer(stored_host.generate().secret)
+    with stored_host.app.app_context():
+        stored_host.db.session.add(thing(name="mine"))
+        stored_host.db.session.commit()
+        mine = stored_host.db.session.scalars(sa.select(thing)).one()
+        assert stored_host.client().get("/api", headers=header).status_code == 200
+        assert not sa.inspect(mine).expired_attributes
+        assert mine in stored_host.db.session
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OperationalError("SELECT 1", {}, ValueError("gone away\nand more")), "ValueError: gone away"),
+        (OperationalError("SELECT 1", {}, ValueError("  \n")), "ValueError"),
+        (OperationalError("SELECT 1", {}, ValueError()), "ValueError"),
+        (SQLAlchemyError("SELECT secrets"), "SQLAlchemyError"),
+    ],
+)
+def test_what_a_log_says_of_a_store_s_error_is_the_driver_s_first_line_alone(error: Exception, said: str) -> None:
+    assert error_summary(error) == said

@@ -1,0 +1,216 @@
+"""The lookup: one SELECT, wherever the host's session leads it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from flask_access_tokens import (
+    secret,
+    tokens,
+)
+from flask_access_tokens.store.lookup import Lookup
+from flask_access_tokens.store.rows import COLUMNS
+from host import Host, bearer
+from wire import wire
+
+
+def test_the_usual_request_is_one_select_and_no_write(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, header = stored_host.client(), bearer(stored_host.generate().secret)
+    client.get("/api", headers=header)
+    with wire(stored_host, monkeypatch) as sent:
+        assert client.get("/api", headers=header).status_code == 200
+    assert len(sent) == 1
+    assert sent[0].startswith("SELECT")
+    with stored_host.statements() as told:
+        assert client.get("/api", headers=header).status_code == 200
+    assert len(told) == 1
+
+
+def test_an_unknown_secret_is_one_select_and_no_write(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_host.client().get("/api", headers=bearer(str(secret.generate("pat"))))
+    with wire(stored_host, monkeypatch) as sent:
+        assert stored_host.client().get("/api", headers=bearer(str(secret.generate("pat")))).status_code == 401
+    assert [statement.split()[0] for statement in sent] == ["SELECT"]
+
+
+def test_on_postgresql_the_check_opens_no_transaction(
+    make_host: Callable[..., Host], server_database: Callable[[str], str]
+) -> None:
+    host = make_host(server_database("postgresql"))
+    client, header = host.client(), bearer(host.generate().secret)
+    client.get("/api", headers=header)
+    with host.app.app_context():
+        pool = host.db.engine.pool
+    given_back: list[Any] = []
+
+    def note(connection: Any, *_: Any) -> None:
+        given_back.append((connection.info.transaction_status, connection.autocommit))
+
+    sa.event.listen(pool, "reset", note)
+    assert client.get("/api", headers=header).status_code == 200
+    sa.event.remove(pool, "reset", note)
+    assert given_back == [(psycopg.pq.TransactionStatus.IDLE, False)]
+
+
+@pytest.mark.parametrize("value", ["", "Bearer", "Bearer x", "Bearer pat_x", "Basic x"])
+def test_a_missing_or_malformed_secret_sends_nothing_to_the_driver(
+    host: Host, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    with wire(host, monkeypatch) as sent:
+        assert host.client().get("/api", headers={"Authorization": value}).status_code == 401
+    assert sent == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_both_ways_to_the_row_give_the_same_token(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_host.app.config["ACCESS_TOKENS_PEPPERS"] = ["one"]
+    made = [stored_host.generate("ann", "é😀", scopes=["read"], lifetime_days=days) for days in (9, -1)]
+    used = made[0].secret
+    stored_host.client().get("/api", headers=bearer(used))
+    went: list[bool] = []
+    direct = Lookup._first_directly
+
+    def noted(*args: Any) -> Any:
+        went.append(True)
+        return direct(*args)
+
+    monkeypatch.setattr(Lookup, "_first_directly", noted)
+    direct_ones = [stored_host.find(new.secret) for new in made]
+    assert len(went) == 2
+    went.clear()
+    with stored_host.app.app_context():
+        stored_host.db.session.execute(sa.text("SELECT 1"))
+        joined_ones = [tokens.find(new.secret) for new in made]
+    assert not went
+    for new, straight, joined in zip(made, direct_ones, joined_ones, strict=True):
+        with stored_host.statements():
+            told = stored_host.find(new.secret)
+        assert not went
+        assert straight is not None
+        for other in (told, joined):
+            assert other is not None
+            for name in COLUMNS:
+                assert getattr(straight, name) == getattr(other, name)
+                assert type(getattr(straight, name)) is type(getattr(other, name))
+
+
+@pytest.mark.parametrize("name", ["before_cursor_execute", "before_execute", "handle_error"])
+def test_whoever_listens_to_statements_is_told_of_the_check(stored_host: Host, name: str) -> None:
+    told: list[str] = []
+    header = bearer(stored_host.generate().secret)
+    stored_host.client().get("/api", headers=header)
+    with stored_host.app.app_context():
+        engine = stored_host.db.engine
+    sa.event.listen(engine, name, lambda *_: told.append(name))
+    if name == "handle_error":
+        with stored_host.app.app_context():
+            stored_host.db.drop_all()
+        assert stored_host.client().get("/api", headers=header).status_code == 503
+    else:
+        assert stored_host.client().get("/api", headers=header).status_code == 200
+    assert told == [name]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"echo": True}, {"execution_options": {"schema_translate_map": {None: "main"}}}],
+    ids=["echo", "schema"],
+)
+def test_whoever_follows_or_redirects_statements_is_obeyed(
+    make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    host = make_host(SQLALCHEMY_ENGINE_OPTIONS=options)
+    made = host.generate()
+
+    def never(*_: Any) -> None:
+        pytest.fail("the check went past SQLAlchemy")
+
+    monkeypatch.setattr(Lookup, "_first_directly", never)
+    assert host.client().get("/api", headers=bearer(made.secret)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_pooled_connection_that_the_server_closed_costs_no_answer(
+    make_host: Callable[..., Host], server_database: Callable[[str], str], kind: str
+) -> None:
+    url = server_database(kind)
+    host, other = make_host(url), Host(url)
+    header = bearer(host.generate().secret)
+    assert host.client().get("/api", headers=header).status_code == 200
+    mine, close = {
+        "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+        "mariadb": ("SELECT connection_id()", "KILL {}"),
+    }[kind]
+    with host.app.app_context(), host.db.engine.connect() as connection:
+        number = connection.exec_driver_sql(mine).scalar()
+    with other.app.app_context(), other.db.engine.connect() as connection:
+        connection.exec_driver_sql(close.format(number))
+    with other.app.app_context():
+        other.db.engine.dispose()
+    assert host.client().get("/api", headers=header).status_code == 200
+
+
+def test_a_store_s_error_names_the_statement_and_keeps_its_parameters(stored_host: Host) -> None:
+    made = stored_host.generate()
+    with stored_host.app.app_context():
+        stored_host.db.drop_all()
+        with pytest.raises(tokens.StoreError) as error:
+            tokens.find(made.secret)
+    assert error.value.statement.startswith("SELECT")  # type: ignore[attr-defined]
+    assert secret.candidate_digests(made.secret, ())["sha256"] not in str(error.value)
+
+
+class Interrupted(BaseException):
+    """What a worker's time-out raises in the middle of anything."""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_an_interruption_in_the_check_leaves_no_connection_that_commits_by_itself(
+    stored_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = stored_host.generate()
+
+    class Interrupting:
+        def __bool__(self) -> bool:
+            raise Interrupted
+
+    assert stored_host.find(made.secret) is not None
+    (lookup,) = stored_host.app.extensions["access_tokens"].lookups.values()
+    monkeypatch.setattr(lookup, "positional", Interrupting())
+    with pytest.raises(Interrupted):
+        stored_host.find(made.secret)
+    with stored_host.app.app_context():
+        model, session = stored_host.access_tokens.model, stored_host.db.session
+        session.execute(sa.update(model).values(name="not committed"))
+        session.rollback()
+    assert [row["name"] for row in stored_host.rows()] == ["laptop"]
+
+
+def test_a_pool_that_never_resets_its_connections_gives_no_stale_answer(
+    make_host: Callable[..., Host], database_url: str
+) -> None:
+    host = make_host(database_url, SQLALCHEMY_ENGINE_OPTIONS={"pool_reset_on_return": None})
+    other = Host(database_url)
+    made = host.generate()
+    client = host.client()
+    for _ in range(3):
+        assert client.get("/api", headers=bearer(made.secret)).status_code == 200
+    with other.app.app_context():
+        assert tokens.delete("ann", made.token.id)
+        other.db.engine.dispose()
+    for _ in range(3):
+        assert client.get("/api", headers=bearer(made.secret)).status_code == 401
+
+
+def test_a_deletion_counts_at_once_for_every_other_process(stored_host: Host, database_url: str) -> None:
+    made, other = stored_host.generate(), Host(database_url)
+    client = other.client()
+    assert client.get("/api", headers=bearer(made.secret)).status_code == 200
+    with stored_host.app.app_context():
+        assert tokens.delete("ann", made.token.id)
+    assert client.get("/api", headers=bearer(made.secret)).status_code == 401
+    with other.app.app_context():
+        other.db.engine.dispose()

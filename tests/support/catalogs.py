@@ -1,0 +1,65 @@
+"""The catalogs of the package, and the words of an answer."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+from flask import request
+from flask_babel import Babel
+
+from host import Host
+from markup import Page
+
+ROOT = Path(__file__).parents[2]
+TRANSLATIONS = ROOT / "flask_access_tokens" / "translations"
+GERMAN = TRANSLATIONS / "de" / "LC_MESSAGES" / "access_tokens.po"
+PAGE, NEW = "/access-tokens/", "/access-tokens/new"
+SPOKEN = {"aria-label", "title", "placeholder", "alt"}
+PLACE = re.compile(r"%\((\w+)\)[sd]")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def catalogue(path: Path) -> Catalog:
+    """A catalogue as it is written."""
+    with path.open("rb") as file:
+        return read_po(file)
+
+
+def both(message: Any) -> list[tuple[str, str]]:
+    """The forms of a message, each with its translation."""
+    ids, strings = message.id, message.string
+    return list(zip(ids, strings, strict=True)) if isinstance(ids, tuple) else [(ids, strings)]
+
+
+def messages(path: Path) -> list[Any]:
+    """Every message of a catalogue but its header."""
+    return [message for message in catalogue(path) if message.id]
+
+
+LANGUAGES = sorted(path for path in TRANSLATIONS.glob("*/LC_MESSAGES/*.po"))
+
+
+def speak(host: Host, **choices: Any) -> None:
+    languages = ["en", "de", "de_AT", "fr", "pl"]
+    Babel(host.app, locale_selector=lambda: request.accept_languages.best_match(languages, "en"), **choices)
+
+
+def client_of(host: Host, language: str = "de") -> Any:
+    """Ann's browser, which asks for a language."""
+    client = host.client("ann")
+    client.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
+    return client
+
+
+def words(answer: Any) -> Iterator[str]:
+    """What a page says: its texts, and the attributes that are read out or shown."""
+    page = Page(answer)
+    yield from (line.strip() for line in re.split(r"\n| {2,}", page.text) if line.strip())
+    for element in page.elements:
+        for name, value in element.attributes.items():
+            if value and (name in SPOKEN or name.startswith("data-text-") or name == "data-announcement"):
+                yield " ".join(value.split())

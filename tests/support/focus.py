@@ -1,0 +1,7 @@
+"""Where the focus is."""
+
+from playwright.sync_api import Page
+
+
+def focused(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.id"))

@@ -1,0 +1,68 @@
+"""Many callers at once, and how a test waits for what they do."""
+
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from flask_access_tokens import secret
+from workers import Answer
+
+
+def someone(name: str) -> str:
+    """A person whom no other test knows."""
+    return f"{name}-{uuid.uuid4().hex[:8]}"
+
+
+def forged() -> str:
+    """A secret of the right form that nobody was given."""
+    return str(secret.generate("pat"))
+
+
+def statuses(answers: list[Answer]) -> Counter[int]:
+    """How many answers had each status."""
+    return Counter(answer.status for answer in answers)
+
+
+def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Call a function in so many threads at the same moment, and return the results."""
+    start = threading.Barrier(count)
+
+    def one(number: int) -> Any:
+        start.wait(30)
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+@contextmanager
+def load(threads: int, step: Callable[[int], Any]) -> Iterator[list[Any]]:
+    """Call a function in threads until the block ends; the list collects the results."""
+    results: list[Any] = []
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        while not stop.is_set():
+            results.append(step(number))
+
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, number) for number in range(threads)]
+        try:
+            yield results
+        finally:
+            stop.set()
+    for future in futures:
+        future.result()
+
+
+def wait_until(reached: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until a condition holds, and fail where it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

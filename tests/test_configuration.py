@@ -1,0 +1,93 @@
+"""The configuration: what is refused, and when it is read."""
+
+from typing import Any
+
+import pytest
+from flask_sqlalchemy import SQLAlchemy
+
+from applications import application, made_in
+from flask_access_tokens import (
+    AccessTokens,
+    secret,
+    token_required,
+    tokens,
+)
+from flask_access_tokens.extension import DEFAULTS
+from host import Host, bearer
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ACCESS_TOKENS_PREFIX", "a b"),
+        ("ACCESS_TOKENS_PREFIX", []),
+        ("ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS", 0),
+        ("ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS", "365"),
+        ("ACCESS_TOKENS_MAX_LIFETIME_DAYS", -2),
+        ("ACCESS_TOKENS_MAX_LIFETIME_DAYS", None),
+        ("ACCESS_TOKENS_MAX_LIFETIME_DAYS", True),
+        ("ACCESS_TOKENS_MAX_PER_OWNER", 0),
+        ("ACCESS_TOKENS_MAX_PER_OWNER", 1.5),
+        ("ACCESS_TOKENS_SCOPES", ["read"]),
+        ("ACCESS_TOKENS_SCOPES", {"a b": "Two"}),
+        ("ACCESS_TOKENS_SCOPES", {'a"': "Quote"}),
+        ("ACCESS_TOKENS_SCOPES", {"": "Nothing"}),
+        ("ACCESS_TOKENS_SCOPES", {7: "Seven"}),
+        ("ACCESS_TOKENS_LAST_USED_INTERVAL", -1),
+        ("ACCESS_TOKENS_LAST_USED_INTERVAL", "60"),
+        ("ACCESS_TOKENS_LAST_USED_INTERVAL", True),
+        ("ACCESS_TOKENS_LAST_USED_INTERVAL", float("nan")),
+        ("ACCESS_TOKENS_REALM", 'a"b'),
+        ("ACCESS_TOKENS_REALM", "é"),
+        ("ACCESS_TOKENS_REALM", "a\r\nb"),
+        ("ACCESS_TOKENS_REALM", None),
+        ("ACCESS_TOKENS_PEPPERS", ["good", ""]),
+        ("ACCESS_TOKENS_PEPPERS", [None]),
+        ("ACCESS_TOKENS_HTMX", "cdn"),
+    ],
+)
+def test_a_setting_that_cannot_work_stops_the_start_and_is_named(key: str, value: object) -> None:
+    app = application(**{key: value})
+    with pytest.raises(ValueError, match="Scope|" + key):
+        AccessTokens(app, SQLAlchemy(app))
+
+
+@pytest.mark.parametrize("unset", [None, "", b"", (), []])
+def test_a_pepper_that_is_not_set_is_no_pepper(unset: Any) -> None:
+    app = application(ACCESS_TOKENS_PEPPERS=unset)
+    AccessTokens(app, SQLAlchemy(app))
+    app.get("/api")(token_required(lambda: "in"))
+    header = made_in(app)
+    with app.app_context():
+        assert tokens.count_by_scheme() == {"sha256": 1}
+    assert app.test_client().get("/api", headers=header).status_code == 200
+
+
+@pytest.mark.parametrize("pepper", ["one", b"one"])
+def test_one_pepper_may_be_given_alone(pepper: Any) -> None:
+    app = application(ACCESS_TOKENS_PEPPERS=pepper)
+    AccessTokens(app, SQLAlchemy(app))
+    made_in(app)
+    app.config["ACCESS_TOKENS_PEPPERS"] = ["one"]
+    with app.app_context():
+        (scheme,) = tokens.count_by_scheme()
+        assert scheme == secret.schemes(["one"])[0]
+
+
+def test_the_defaults_are_set_where_the_host_says_nothing() -> None:
+    app = application(ACCESS_TOKENS_REALM="ours")
+    AccessTokens(app, SQLAlchemy(app))
+    assert {key: app.config[key] for key in DEFAULTS} == DEFAULTS | {"ACCESS_TOKENS_REALM": "ours"}
+
+
+def test_settings_are_read_at_the_moment_of_use(host: Host) -> None:
+    old = host.generate().secret
+    host.app.config["ACCESS_TOKENS_PREFIX"] = ["new", "pat"]
+    host.app.config["ACCESS_TOKENS_REALM"] = "other"
+    new = host.generate().secret
+    assert new.startswith("new_")
+    client = host.client()
+    assert [client.get("/api", headers=bearer(text)).status_code for text in (old, new)] == [200, 200]
+    assert client.get("/api").headers["WWW-Authenticate"] == 'Bearer realm="other"'
+    host.app.config["ACCESS_TOKENS_PREFIX"] = "new"
+    assert [client.get("/api", headers=bearer(text)).status_code for text in (old, new)] == [401, 200]

@@ -14,6 +14,11 @@ VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Three processes keep two cores busy: a test often waits for a browser or a server.
+PYTEST := pytest -n 3 --dist loadgroup
+
+# Where the environment asks for no bytecode, each of these processes would compile every test.
+test test-lowest: export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test test-lowest lint docs wheel bench screenshots messages mutation clean
 
@@ -25,14 +30,14 @@ ifdef PACKAGE
 	@# Without these files the next run installs the checkout again.
 	@rm -f $(patsubst %,$(VENV)/%.installed,demo test lint docs)
 	$(PIP) install --quiet --no-deps --force-reinstall $(PACKAGE)
-	ACCESS_TOKENS_TEST_WHEEL=true $(BIN)/pytest
+	ACCESS_TOKENS_TEST_WHEEL=true $(BIN)/$(PYTEST)
 else
-	$(BIN)/pytest
+	$(BIN)/$(PYTEST)
 endif
 
 test-lowest: $(VENV)/browser.installed
 	$(MAKE) VENV=$(LOWEST) $(LOWEST)/lowest.installed
-	$(LOWEST)/bin/pytest
+	$(LOWEST)/bin/$(PYTEST)
 
 lint: $(VENV)/lint.installed
 	$(BIN)/ruff check .
@@ -88,7 +93,8 @@ $(VENV)/browser.installed: | $(VENV)/test.installed
 	$$CHROMIUM_WORKS 2>/dev/null \
 	|| { $(BIN)/playwright install chromium && $$CHROMIUM_WORKS; } \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	     && apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium fonts-dejavu-core \
+	     && apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium-headless-shell \
+	fonts-dejavu-core \
 	     && $$CHROMIUM_WORKS; } \
 	|| echo "No Chromium could be had: the tests that need one skip and say so."
 	@touch $@

@@ -174,8 +174,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep together what shares a browser or a served host, where several processes run the tests."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     for item in items:
         served = getattr(item, "callspec", None) and item.callspec.params.get("served")
         item.add_marker(pytest.mark.xdist_group(f"served on {served}" if served else str(item.path)))

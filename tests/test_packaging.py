@@ -39,7 +39,7 @@ def quick_start(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("quick-start")
     venv.create(folder / "venv")
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    _run(sys.executable, "-m", "pip", "--python", str(python), "install", str(wheel))
+    _run(sys.executable, "-m", "pip", "--python", str(python), "install", "--no-compile", str(wheel))
     (folder / "app.py").write_text(QUICK_START)
     command = [str(python), "-m", "flask", "--app", "app", "run", "--port", "0"]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}

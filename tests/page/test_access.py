@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from flask_access_tokens import clock
 from host import bearer
-from sites import Site, open_form, said, send
+from sites import Site, open_form, press, said, send
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE = """async (rules) => {
@@ -139,38 +139,38 @@ def test_the_keyboard_alone_generates_copies_and_deletes(make_site: Callable[...
         pytest.fail(f"Tab does not reach {name}")
 
     go_to("Generate new token")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_label("Name")).to_be_focused()
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("Name")).to_be_focused()
     expect(page.get_by_label("Name")).to_have_accessible_description(re.compile("Give the token a name"))
     page.keyboard.type("robot")
     go_to("30 days")
-    page.keyboard.press("Space")
+    press(page, "Space")
     expect(page.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
     expect(said(page)).to_contain_text("Expires on")
     region = said(page).element_handle()
     assert region is not None
     go_to("Generate")
-    page.keyboard.press("Space")
+    press(page, "Space")
     secret = page.get_by_label("Your new token")
     expect(secret).to_be_focused()
     go_to("Copy token to clipboard")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(said(page)).to_have_text("Token copied to clipboard.")
     assert page.evaluate("navigator.clipboard.readText()") == secret.input_value()
     go_to("Delete token robot")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("heading", name="Delete token “robot”?")).to_be_focused()
     go_to("Delete token")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("button", name="Delete token older")).to_be_focused()
     expect(said(page)).to_have_text("Token “robot” was deleted.")
-    page.keyboard.press("Space")
+    press(page, "Space")
     expect(page.get_by_role("heading", name="Delete token “older”?")).to_be_focused()
     go_to("Delete token")
-    page.keyboard.press("Space")
+    press(page, "Space")
     expect(page.get_by_role("heading", name="Access tokens")).to_be_focused()
     expect(said(page)).to_have_text("Token “older” was deleted.")
     assert region.evaluate("region => region.isConnected"), "the region that is spoken was replaced"

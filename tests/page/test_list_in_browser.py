@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from host import bearer
 from pages import HTMX
-from sites import Site, said
+from sites import Site, press, said
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_deleting_asks_first_and_then_goes_on_with_the_next_row(site: Site) -> N
         expect(page.get_by_text(words)).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name="Delete token newer")).to_be_focused()
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page.get_by_role("row", name="newer")).to_have_count(0)
     expect(page.get_by_role("button", name="Delete token older")).to_be_focused()
@@ -49,7 +49,7 @@ def test_deleting_asks_first_and_then_goes_on_with_the_next_row(site: Site) -> N
     assert site.host.find(gone.secret) is None
     assert site.host.find(kept.secret) is not None
     assert not [line for line in site.asked if "csrf" in line]
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page.get_by_role("heading", name="Access tokens")).to_be_focused()
     expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
@@ -67,30 +67,30 @@ def test_the_question_warns_of_a_token_that_was_used_lately(site: Site) -> None:
 def test_the_whole_way_goes_by_keyboard(site: Site) -> None:
     page = site.visit()
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type("robot")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     field = page.get_by_label("Your new token")
     expect(field).to_be_focused()
     secret = field.input_value()
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(said(page)).to_have_text("Token copied to clipboard.")
     assert page.evaluate("navigator.clipboard.readText()") == secret
     details = page.locator("summary")
     while not details.evaluate("element => element === document.activeElement"):
         page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.locator("details").get_by_text("UTC").first).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("details").get_by_text("UTC").first).to_be_hidden()
     expect(details).to_be_focused()
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("heading", name="Delete token “robot”?")).to_be_focused()
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
     assert site.host.find(secret) is None
 
@@ -129,7 +129,7 @@ def test_search_filter_order_and_pages_stand_in_the_address(site: Site) -> None:
     page.get_by_role("link", name="Name").click()
     expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "descending")
     page.get_by_role("searchbox", name="Search tokens").fill("ROBOT 1")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("row")).to_have_count(11)
     expect(page.get_by_role("row").nth(1)).to_contain_text("robot 19")
     expect(said(page)).to_have_text("10 tokens.")

@@ -127,6 +127,11 @@ def settle(page: Page) -> None:
     expect(page.locator(".htmx-added, .htmx-settling, .htmx-swapping")).to_have_count(0)
 
 
+def press(page: Page, key: str) -> None:
+    settle(page)
+    page.keyboard.press(key)
+
+
 def open_form(page: Page) -> None:
     settle(page)
     page.get_by_role("link", name="Generate new token").click()

@@ -119,8 +119,7 @@ def test_without_script_a_token_is_generated_and_deleted(site: Site) -> None:
     expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
     page.get_by_role("button", name="Delete token plain").click()
     page.get_by_role("button", name="Delete token", exact=True).click()
-    expect(page.get_by_role("row", name="plain")).to_have_count(0)
-    expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
+    expect(page).to_have_url(re.compile(r"/access-tokens/\?q=PLA&sort=-used$"))
     assert site.host.find(secret) is None
     assert ["422" in text for text in site.complaints] == [True]
     site.complaints.clear()

@@ -4,7 +4,8 @@
 # make wheel   build dist/*.whl        make bench   measure what a check costs
 # make screenshots   take the pictures of the documentation
 # make messages      collect the texts and compile the translations
-# make mutation      change secret, guard, policy and tokens in small ways and count what the tests notice (an hour)
+# make mutation      change api/, store/, tokens, policy and secret in small ways and count what the tests notice
+#                    (an hour)
 #
 # Each makes .venv where it has to. PYTHON names the interpreter that makes it. PACKAGE=dist/NAME.whl lets the tests
 # run on that wheel instead of the checkout.
@@ -67,6 +68,7 @@ messages: $(VENV)/messages.installed
 	$(BIN)/pybabel --quiet compile --directory $(TRANSLATIONS) --domain access_tokens
 
 mutation: $(VENV)/mutation.installed
+	rm -rf mutants
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 	@$(BIN)/mutmut export-cicd-stats >/dev/null

@@ -1,1 +1,1 @@
-"""What a token check costs, and what it withstands: measured beside its neighbours in one run."""
+"""Benchmarks: the cost of a token check compared with other extensions, and its behavior under load and faults."""

@@ -1,4 +1,4 @@
-"""Measure the check beside its neighbours and print tables of ratios: ``python -m benchmarks [--quick]``."""
+"""Compare the token check with other extensions and print tables of ratios: ``python -m benchmarks [--quick]``."""
 
 import argparse
 import os
@@ -35,7 +35,7 @@ def main() -> None:
         "--postgresql",
         default=os.environ.get("ACCESS_TOKENS_TEST_POSTGRESQL"),
         metavar="URL",
-        help="a server on which databases may be made; default: ACCESS_TOKENS_TEST_POSTGRESQL",
+        help="a server on which databases may be created; default: ACCESS_TOKENS_TEST_POSTGRESQL",
     )
     options = parser.parse_args()
     rounds, seconds = (7, 0.1) if options.quick else (21, 0.2)
@@ -46,14 +46,14 @@ def main() -> None:
             urls["PostgreSQL"] = stack.enter_context(_database(options.postgresql))
         for name, url in urls.items():
             secrets = subjects.prepare(url, 1000)
-            neighbours(name, url, secrets, rounds, seconds)
+            compare(name, url, secrets, rounds, seconds)
             loopback(name, url, secrets, max(3, rounds // 3), seconds * 5)
         sizes(sqlite, [1000, 100_000] if options.quick else [1000, 100_000, 1_000_000], rounds, seconds)
         page(sqlite)
 
 
-def neighbours(name: str, url: str, secrets: list[str], rounds: int, seconds: float) -> None:
-    """The cost that each guard adds to the open route of the same application."""
+def compare(name: str, url: str, secrets: list[str], rounds: int, seconds: float) -> None:
+    """Print the cost that each guard adds to the open route of the same application."""
     guarded = {title: place for title, place in GUARDED.items() if place[1] != "/held" or name == "SQLite"}
     apps = {subject: build(url) for subject, build in subjects.SUBJECTS.items()}
     signed = subjects.web_tokens()
@@ -92,7 +92,7 @@ def neighbours(name: str, url: str, secrets: list[str], rounds: int, seconds: fl
 
 
 def loopback(name: str, url: str, secrets: list[str], rounds: int, seconds: float) -> None:
-    """Requests a second through gunicorn, guarded beside open, one server at a time."""
+    """Print the requests per second through gunicorn, of guarded and open routes, one server at a time."""
     chosen = {title: GUARDED[title] for title in (OURS, JWT, HTTPAUTH, FLOOR)}
     signed = subjects.web_tokens()
     found: dict[tuple[str, str], list[float]] = {}
@@ -113,7 +113,7 @@ def loopback(name: str, url: str, secrets: list[str], rounds: int, seconds: floa
 
 
 def sizes(url: str, sizes: list[int], rounds: int, seconds: float) -> None:
-    """The check against the number of tokens in the table; each size has a file of its own, all in one run."""
+    """Print the cost of the check by the number of tokens in the table; each size has its own file, all in one run."""
     calls: dict[Any, Any] = {}
     for rows in sizes:
         of_size = url.replace(".sqlite3", f"-{rows}.sqlite3")
@@ -135,7 +135,7 @@ def sizes(url: str, sizes: list[int], rounds: int, seconds: float) -> None:
 
 
 def page(url: str) -> None:
-    """The page of a person who owns ten thousand tokens."""
+    """Print the response times of the page for a person who owns ten thousand tokens."""
     of_page = url.replace(".sqlite3", "-page.sqlite3")
     subjects.prepare(of_page, 1000)
     app = subjects.ours(of_page, WTF_CSRF_ENABLED=False)
@@ -178,7 +178,7 @@ def _ratio(values: list[float], base: list[float]) -> float:
 
 @contextmanager
 def _database(server: str) -> Iterator[str]:
-    """A database of this run on a server."""
+    """Create a database on a server and drop it at the end."""
     name = f"access_tokens_benchmark_{uuid.uuid4().hex[:8]}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What the package withstands, as one table: ``python -m benchmarks.soak [--quick] [--only sqlite ...]``.
+"""Test the package under load and faults; prints a table: ``python -m benchmarks.soak [--quick] [--only sqlite ...]``.
 
 Load, cut connections, killed workers, races and locks on SQLite and on the servers that the tests use; loopback only.
 The scenarios are those of the tests (``tests/support``), run for longer, so it needs a checkout.
@@ -35,7 +35,7 @@ TEN_MINUTES = 600
 
 @dataclass
 class Soak:
-    """The place where a figure is taken, and how much of everything is done there."""
+    """The place to measure, and whether to run a tenth of each scenario."""
 
     place: Place
     quick: bool
@@ -89,7 +89,7 @@ def storm_with_kills(soak: Soak) -> str:
 
 
 def _storm(soak: Soak, disturb: Callable[[Gunicorn], None], disturbances: int) -> str:
-    """Generate, use and delete while something goes wrong; then ask for every token what became of it."""
+    """Generate, use and delete tokens during disturbances; then check the state of every token."""
     operations = soak.some(10_000)
     with soak.place.serving() as gunicorn:
         storm = Storm(soak.place, gunicorn, keeps=0.2)
@@ -136,7 +136,7 @@ def locked_row(soak: Soak) -> str:
 
 
 def last_used(soak: Soak) -> str:
-    """How often many uses of one token were recorded, and what that costs the throughput of two hundred tokens."""
+    """Count the last-used updates of one token, and measure what they cost the throughput of two hundred tokens."""
     place, count, rounds = soak.place, soak.some(2000), soak.some(10)
     (text,) = place.generate(someone("ann"))
     many = place.generate(someone("ann"), 200)
@@ -156,7 +156,7 @@ def last_used(soak: Soak) -> str:
 
 
 def _rate(gunicorn: Gunicorn, texts: list[str]) -> float:
-    """Requests a second that eight callers get answered."""
+    """The requests per second of eight clients."""
     started = time.monotonic()
     at_once(8, lambda caller: [gunicorn.call("/api", secret=text) for text in texts[caller::8] * 5])
     return len(texts) * 5 / (time.monotonic() - started)
@@ -221,7 +221,7 @@ def main() -> None:
 
 
 def _cut(place: Place, seconds: float) -> None:
-    """Take the database away for so long."""
+    """Make the database unreachable for this long."""
     assert place.proxy is not None
     place.proxy.refuse()
     time.sleep(seconds)
@@ -229,7 +229,7 @@ def _cut(place: Place, seconds: float) -> None:
 
 
 def _none(wrong: Mapping[Any, int]) -> str:
-    """The sum of what went wrong, and what it was."""
+    """The number of wrong results, and what they were."""
     wrong = {what: times for what, times in wrong.items() if times}
     return f"{sum(wrong.values())} {wrong}" if wrong else "0"
 

@@ -1,4 +1,4 @@
-"""The applications that are measured: each has an open route and guarded ones that answer the same."""
+"""The applications that are measured: each has an open route and guarded routes with the same response."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_access_tokens import AccessTokens, current_token, token_required, tokens
 
 SAMPLE = 256
-"""Different tokens that one measurement uses in turn."""
+"""The number of different tokens that one measurement uses in turn."""
 
 COLUMNS = "id, owner_id, name, description, scopes, created_at, expires_at, last_used_at, hint, digest, scheme"
 
@@ -37,7 +37,7 @@ def _answer(owner: str = "ann") -> dict[str, str]:
 
 
 def ours(url: str, **config: Any) -> Flask:
-    """The package as its quickstart sets it up; no stamp falls due while it is measured."""
+    """The package as its quickstart sets it up; no last-used update is due during a measurement."""
     app, db = _host("ours", url)
     app.config.update(
         ACCESS_TOKENS_SCOPES={"read": "Read", "write": "Change"}, ACCESS_TOKENS_LAST_USED_INTERVAL=86400, **config
@@ -59,7 +59,7 @@ def ours(url: str, **config: Any) -> Flask:
 
 
 def ours_with_owner(url: str) -> Flask:
-    """The same, where the host's user is loaded to vouch for each token."""
+    """The same, with an owner loader that loads the token's user and checks that it is active."""
     app = ours(url)
     db = app.extensions["sqlalchemy"]
     person = _person(db)
@@ -78,7 +78,7 @@ def flask_alone(url: str) -> Flask:
 
 
 def jwt(url: str) -> Flask:
-    """Flask-JWT-Extended's stateless check: a signature, and no way to take a token back."""
+    """Flask-JWT-Extended's stateless check: a signature, without revocation."""
     app, _ = _host("jwt")
     JWTManager(app)
 
@@ -91,7 +91,7 @@ def jwt(url: str) -> Flask:
 
 
 def httpauth(url: str) -> Flask:
-    """Flask-HTTPAuth with the lookup that its user writes with Flask-SQLAlchemy."""
+    """Flask-HTTPAuth with a lookup written by hand with Flask-SQLAlchemy."""
     app, db = _host("httpauth", url)
     auth = HTTPTokenAuth("Bearer")
     person = _person(db)
@@ -118,7 +118,7 @@ def httpauth(url: str) -> Flask:
 
 
 def floor(url: str) -> Flask:
-    """What any check by database costs at least: a digest and one indexed SELECT, and nothing decided."""
+    """The minimum cost of any check by database: a digest and one indexed SELECT, without further checks."""
     app, _ = _host("floor")
     path = sa.make_url(url).database
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
@@ -144,7 +144,7 @@ def floor(url: str) -> Flask:
 
     @app.get("/held")
     def held_open() -> dict[str, str]:
-        """The driver alone, on a connection that is never given back."""
+        """The driver alone, on a connection that is never closed."""
         if not hasattr(held, "connection"):
             held.connection = sqlite3.connect(path or "")
         row = held.connection.execute(query, (digest(),)).fetchone()
@@ -177,7 +177,7 @@ def serve() -> Flask:
 
 
 def prepare(url: str, rows: int) -> list[str]:
-    """Make the tables, fill them with so many tokens, and return the secrets of a sample."""
+    """Create the tables, fill them with this many tokens, and return the secrets of a sample."""
     app = ours_with_owner(url)
     db = app.extensions["sqlalchemy"]
     with app.app_context():
@@ -197,9 +197,9 @@ def prepare(url: str, rows: int) -> list[str]:
 
 
 def fill(engine: sa.Engine, rows: int, owner: str | None = None) -> None:
-    """Add rows that nobody has the secret of, in one statement of the database itself.
+    """Insert rows with random digests, for which no secret exists, in one SQL statement.
 
-    :param owner: whose they are; left out, ten are one owner's.
+    :param owner: the owner of all rows; by default, each owner has ten rows.
     """
     fields = "id, owner_id, name, description, digest, scheme, hint, scopes, created_at"
     whose = f"'{owner}'" if owner else "'other ' || (i / 10)"

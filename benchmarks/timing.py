@@ -1,4 +1,4 @@
-"""Rounds in shuffled order, so that a slow moment of the machine hits all alike; medians."""
+"""Timing in rounds of shuffled order, so that a slow phase of the machine affects all subjects alike."""
 
 import io
 import itertools
@@ -18,7 +18,7 @@ from flask import Flask
 
 
 def in_process(app: Flask, path: str, secrets: list[str] | None) -> Callable[[], None]:
-    """A call of the application itself, without a server; it raises unless the answer is 200."""
+    """A function that calls the WSGI application without a server and raises unless the status is 200."""
     template = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -56,9 +56,9 @@ def in_process(app: Flask, path: str, secrets: list[str] | None) -> Callable[[],
 
 
 def rounds(calls: Mapping[Any, Callable[[], None]], count: int, seconds: float) -> dict[Any, list[float]]:
-    """Microseconds a call takes, one figure a round.
+    """The microseconds that each call takes, one value per round.
 
-    :param seconds: how long one call is repeated in one round.
+    :param seconds: how long each call is repeated in a round.
     """
     repeats: dict[Any, int] = {}
     for name, call in calls.items():
@@ -70,7 +70,7 @@ def rounds(calls: Mapping[Any, Callable[[], None]], count: int, seconds: float) 
     for _ in range(count):
         random.shuffle(order)
         for name in order:
-            # Of five batches the fastest: whatever else runs on the machine can only slow one down.
+            # The fastest of five batches: other processes can only slow a batch down.
             times[name].append(min(_timed(calls[name], repeats[name] // 5 + 1) for _ in range(5)))
     return times
 
@@ -84,7 +84,7 @@ def _timed(call: Callable[[], None], repeats: int) -> float:
 
 @contextmanager
 def served(subject: str, url: str) -> Iterator[int]:
-    """A subject under gunicorn with one sync worker; gives its port."""
+    """Serve a subject with gunicorn and one sync worker; yields its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         command = [sys.executable, "-m", "gunicorn", "benchmarks.subjects:serve()", "--no-control-socket"]
         command += ["--bind", f"fd://{listener.fileno()}", "--log-level", "error"]
@@ -99,7 +99,7 @@ def served(subject: str, url: str) -> Iterator[int]:
 
 
 def requests_per_second(port: int, path: str, secrets: list[str] | None, seconds: float, clients: int = 4) -> float:
-    """How many requests so many clients get answered, each on a connection of its own as sync workers want it."""
+    """The requests per second of this many clients; every request has its own connection, as sync workers need."""
     done = [0] * clients
     until = time.perf_counter() + seconds
 
@@ -129,6 +129,6 @@ def _ask(port: int, path: str, secret: str | None) -> None:
 
 
 def spread(values: list[float]) -> tuple[float, float, float]:
-    """The median between the quartiles."""
+    """The lower quartile, the median and the upper quartile."""
     low, _, high = quantiles(values, n=4, method="inclusive")
     return low, median(values), high

@@ -1,4 +1,4 @@
-"""A small application with personal access tokens: people to choose from, their notes, and an API to reach them."""
+"""A small application with personal access tokens: people to sign in as, their notes, and an API for the notes."""
 
 import secrets
 from pathlib import Path
@@ -35,10 +35,10 @@ def load_person(person_id: str) -> Person | None:
 
 
 def create_app() -> Flask:
-    """Make the demo, with its database in the instance folder; ``FLASK_…`` variables go into the configuration."""
+    """Create the demo, with its database in the instance folder; ``FLASK_…`` variables configure it."""
     app = Flask(__name__)
     app.config.update(
-        # A new key each start ends the sessions; access tokens do not depend on it.
+        # A new key at each start ends all sessions; access tokens do not depend on it.
         SECRET_KEY=secrets.token_hex(),
         SESSION_COOKIE_SAMESITE="Lax",
         SQLALCHEMY_DATABASE_URI="sqlite:///demo.sqlite3",

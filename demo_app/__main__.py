@@ -1,4 +1,4 @@
-"""Serve the demo on this machine: ``python -m demo_app``, on the port that ``PORT`` names, 5000 without it."""
+"""Serve the demo on localhost: ``python -m demo_app``. ``PORT`` sets the port; the default is 5000."""
 
 import os
 import socket

@@ -111,7 +111,7 @@ def prune(expired_days: str, dry_run: bool) -> None:
 @commands.command("find")
 @report_errors
 def find() -> None:
-    """Print whose token a leaked secret is. The secret is read from standard input, as one line."""
+    """Find the owner of a leaked secret. The secret is read from standard input, as one line."""
     token = tokens.find(sys.stdin.readline(1024).strip())
     if token is None:
         raise click.ClickException("No live token has this secret.")

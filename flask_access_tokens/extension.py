@@ -1,4 +1,4 @@
-"""Wiring: the defaults, the extension object and its loaders."""
+"""The extension object with its loaders, and the configuration defaults."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

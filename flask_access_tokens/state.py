@@ -163,7 +163,7 @@ def _validated_prefixes(configured: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _peppers(config: Config) -> tuple[str | bytes, ...]:
-    """Return the peppers; an empty one, as from an environment variable that is not set, is none."""
+    """Return the peppers without empty ones, which an unset environment variable may have left."""
     peppers = config["ACCESS_TOKENS_PEPPERS"] or ()
     return (peppers,) if isinstance(peppers, (str, bytes)) else tuple(peppers)
 

@@ -29,7 +29,7 @@ from missing import missing
 from npm import npm as npm
 from sites import make_site as make_site
 
-settings.register_profile("tests", deadline=None, database=None)  # a busy machine is no failure
+settings.register_profile("tests", deadline=None, database=None)  # a busy machine must not fail a test
 settings.load_profile("tests")
 
 SERVERS = {
@@ -40,7 +40,7 @@ SERVERS = {
 
 @pytest.fixture(scope="session")
 def server() -> Callable[[str], sa.URL]:
-    """The address of a server of a kind."""
+    """A function that returns the URL of the server of a kind."""
 
     def find(kind: str) -> sa.URL:
         return sa.make_url(os.environ.get(SERVERS[kind]) or missing(f"{SERVERS[kind]} is not set"))
@@ -50,7 +50,7 @@ def server() -> Callable[[str], sa.URL]:
 
 @pytest.fixture(scope="session")
 def server_database(server: Callable[[str], sa.URL]) -> Iterator[Callable[..., str]]:
-    """The address of a database of a kind, created once a session for each purpose and dropped at its end."""
+    """A function that returns the URL of a database, created once per session, kind and purpose."""
     with ExitStack() as stack:
 
         @cache
@@ -62,7 +62,7 @@ def server_database(server: Callable[[str], sa.URL]) -> Iterator[Callable[..., s
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path, server_database: Callable[[str], str]) -> str:
-    """The address of an empty database: a test that takes it runs on all three."""
+    """The URL of an empty database; a test that uses it runs on all three."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'host.sqlite3'}"
     return server_database(request.param)
@@ -112,7 +112,7 @@ def canary() -> Iterator[Canary]:
 
 @pytest.fixture
 def make_host(canary: Canary) -> Iterator[Callable[..., Host]]:
-    """Make hosts with tables, and take them down when the test ends; no secret may stand in their databases."""
+    """Create hosts with tables, and clear them when the test ends; their databases must contain no secret."""
     hosts: list[Host] = []
 
     def make(url: str = "sqlite://", **config: Any) -> Host:
@@ -142,7 +142,7 @@ def _search_database(canary: Canary, engine: sa.Engine) -> None:
 
 
 def _clear(host: Host) -> None:
-    """Leave a server's database as it was, but for an empty token table: creating one takes most of a test's time."""
+    """Empty a server's database but for the token table: creating that takes most of a test's time."""
     engine = host.db.engine
     if engine.dialect.name != "sqlite":
         if sa.inspect(engine).get_table_names() == ["access_tokens"]:
@@ -168,14 +168,14 @@ def stored_host(make_host: Callable[..., Host], database_url: str) -> Host:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the tokens, standing still."""
+    """The clock of the package, stopped."""
     clock = Clock(datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC))
     monkeypatch.setattr(package_clock, "now", clock)
     return clock
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep together what shares a browser or a served host, where several processes run the tests."""
+    """Run tests that share a browser or a served host in the same process."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
@@ -184,7 +184,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what was skipped, and why."""
+    """Print one line with the reasons for skipped tests."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
     if reasons:
         counted = (f"{count} × {reason.removeprefix('Skipped: ')}" for reason, count in reasons.most_common())

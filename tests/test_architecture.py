@@ -43,7 +43,7 @@ SIDEWAYS = {
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 RUNS = {"commit", "execute", "exec_driver_sql", "scalar", "scalars", "flush", "rollback"}
 OF_OPERATORS = {"prune", "count_by_scheme"}
-"""The operators' operations: they name neither an owner nor a digest."""
+"""The operations for operators, which name neither an owner nor a digest."""
 
 
 @cache
@@ -82,7 +82,7 @@ def test_every_module_has_a_layer() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
-def test_imports_run_down_never_up_and_never_sideways(name: str) -> None:
+def test_a_module_imports_only_from_the_layers_below_its_own(name: str) -> None:
     trees = modules()
     for imported in imports(name, trees[name], set(trees)):
         within = "." in name and imported.split(".")[0] == name.split(".")[0]
@@ -96,7 +96,7 @@ def test_no_two_modules_import_each_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["secret", "api.bearer"])
-def test_what_is_audited_alone_imports_nothing_of_the_package(name: str) -> None:
+def test_a_module_that_is_audited_by_itself_imports_nothing_of_the_package(name: str) -> None:
     trees = modules()
     assert imports(name, trees[name], set(trees)) == set()
 
@@ -120,7 +120,7 @@ def test_statements_and_commits_are_in_the_store_and_the_operations_alone() -> N
 
 def test_every_function_with_a_statement_names_the_owner_or_the_digest() -> None:
     def names(function: ast.AST) -> set[str]:
-        """What it compares, what it writes into a new row, and whether it asks for the condition of an owner."""
+        """The columns it compares or writes into a new row, and whether it uses the condition on the owner."""
         compared = [node.left for node in ast.walk(function) if isinstance(node, ast.Compare)]
         keys = [key for node in ast.walk(function) if isinstance(node, ast.Dict) for key in node.keys]
         return (
@@ -207,8 +207,8 @@ def test_the_vendored_htmx_is_the_file_that_its_record_names() -> None:
     assert [path.name for path in static.glob("*htmx*.js")] == [record["file"]]
 
 
-def test_no_tracked_file_names_a_place_on_somebodys_machine() -> None:
-    # In brackets, so that this line is not found.
+def test_no_tracked_file_contains_a_path_on_somebodys_machine() -> None:
+    # In brackets, so that this line does not match.
     place = re.compile(r"(?<![\w.])/(?:hom[e]|wor[k]|roo[t]|User[s])/\w")
     named = [
         f"{path}: {found[0]}"
@@ -218,7 +218,12 @@ def test_no_tracked_file_names_a_place_on_somebodys_machine() -> None:
     assert named == []
 
 
-def test_pyproject_is_the_only_file_of_settings() -> None:
+def test_no_python_file_has_more_than_350_lines() -> None:
+    lines = {path: len((ROOT / path).read_text().splitlines()) for path in _tracked() if path.endswith(".py")}
+    assert {path: count for path, count in lines.items() if count > 350} == {}
+
+
+def test_pyproject_is_the_only_configuration_file() -> None:
     others = re.compile(
         r"(setup\.(cfg|py)|tox\.ini|\.?(pytest|mypy)\.ini|\.?ruff\.toml|\.flake8|\.coveragerc|.*\.lock)$"
     )

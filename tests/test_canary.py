@@ -1,4 +1,4 @@
-"""The secret is nowhere but in the one answer: not in logs, locals, rows or errors; and the canary itself sings."""
+"""The secret is in one response and not in logs, locals, rows or errors; and the canary detects a leak."""
 
 import logging
 import sys
@@ -25,17 +25,17 @@ from flask_access_tokens import (
 )
 from host import Host, bearer
 
-HOUSE = str(Path(flask_access_tokens.__file__).parent)
+PACKAGE = str(Path(flask_access_tokens.__file__).parent)
 
 
 def locals_of_ours(error: BaseException) -> str:
-    """What a crash reporter prints of the frames of this package, for an error and those before it."""
+    """What a crash reporter prints of this package's frames, for an error and the errors that led to it."""
     shown = []
     chain: list[BaseException] = [error]
     for each in chain:
         chain += [cause for cause in (each.__cause__, each.__context__) if cause is not None and cause not in chain]
         for frame, _ in traceback.walk_tb(each.__traceback__):
-            if frame.f_code.co_filename.startswith(HOUSE):
+            if frame.f_code.co_filename.startswith(PACKAGE):
                 shown.append(f"{frame.f_code.co_qualname}: {frame.f_locals!r}")
         shown.append("".join(traceback.format_exception(each)))
     return "\n".join(shown)
@@ -67,7 +67,7 @@ def test_the_canary_finds_a_secret_wherever_it_looks(canary: Canary) -> None:
 
 
 @pytest.mark.case("D13")
-def test_a_whole_life_leaves_no_trace_in_the_noisiest_logs(
+def test_a_secret_is_in_no_log_at_the_debug_level(
     make_host: Callable[..., Host],
     database_url: str,
     caplog: pytest.LogCaptureFixture,
@@ -101,7 +101,7 @@ def test_a_whole_life_leaves_no_trace_in_the_noisiest_logs(
 
 
 class Broken(Exception):
-    """Whatever goes wrong in the host."""
+    """An arbitrary error in the host."""
 
 
 def breaks(*_: Any, **__: Any) -> Any:
@@ -150,7 +150,7 @@ def in_the_database(host: Host) -> None:
         in_the_database,
     ],
 )
-def test_no_local_of_ours_shows_the_secret_while_a_request_breaks(
+def test_no_local_of_ours_shows_the_secret_when_a_request_fails(
     host: Host, canary: Canary, breakage: Callable[[Host], None]
 ) -> None:
     header = bearer(host.generate("ann", scopes=["read"]).secret)
@@ -163,7 +163,7 @@ def test_no_local_of_ours_shows_the_secret_while_a_request_breaks(
 
 @pytest.mark.case("D13")
 @pytest.mark.parametrize("signal", [token_used, token_rejected], ids=lambda signal: signal.name)
-def test_no_local_of_ours_shows_the_secret_to_a_broken_receiver(host: Host, canary: Canary, signal: Any) -> None:
+def test_no_local_of_ours_shows_the_secret_to_a_failing_receiver(host: Host, canary: Canary, signal: Any) -> None:
     path = "/api" if signal is token_used else "/scoped"
     host.app.get("/scoped")(flask_access_tokens.token_required("write")(lambda: "in"))
     texts = [host.generate("ann").secret]
@@ -179,7 +179,7 @@ def test_no_local_of_ours_shows_the_secret_to_a_broken_receiver(host: Host, cana
 
 @pytest.mark.case("D13")
 @pytest.mark.parametrize("where", ["receiver", "commit", "insert", "owner", "name"])
-def test_no_local_of_ours_shows_the_secret_while_generating_breaks(host: Host, canary: Canary, where: str) -> None:
+def test_no_local_of_ours_shows_the_secret_when_generating_fails(host: Host, canary: Canary, where: str) -> None:
     with host.app.app_context():
         if where == "commit":
             sa.event.listen(host.db.session, "before_commit", breaks, once=True)
@@ -196,7 +196,7 @@ def test_no_local_of_ours_shows_the_secret_while_generating_breaks(host: Host, c
 
 @pytest.fixture
 def page_host(host: Host) -> Host:
-    """A host whose layout breaks around the page that shows the secret."""
+    """A host whose layout fails on the page that shows the secret."""
     layout = "{% block title %}{% endblock %}{% block content %}{% endblock %}{{ breaks() }}"
     host.app.jinja_env.globals["breaks"] = breaks
     host.app.jinja_loader = DictLoader({"layout.html": layout})
@@ -205,7 +205,7 @@ def page_host(host: Host) -> Host:
 
 
 @pytest.mark.case("D13")
-def test_no_local_of_ours_shows_the_secret_while_the_host_s_layout_breaks(page_host: Host, canary: Canary) -> None:
+def test_no_local_of_ours_shows_the_secret_when_the_host_s_layout_fails(page_host: Host, canary: Canary) -> None:
     client = page_host.client("ann")
     with pytest.raises(Broken) as caught:
         client.post("/access-tokens/new", data={"name": "laptop", "lifetime_days": "30"})
@@ -217,7 +217,7 @@ def test_no_local_of_ours_shows_the_secret_while_the_host_s_layout_breaks(page_h
 
 
 @pytest.mark.case("D13")
-def test_no_local_of_ours_shows_the_secret_while_the_command_line_breaks(host: Host, canary: Canary) -> None:
+def test_no_local_of_ours_shows_the_secret_when_a_command_fails(host: Host, canary: Canary) -> None:
     made = host.generate("ann")
     for signal, arguments, stdin in (
         (token_generated, ["generate", "ann", "CI"], ""),
@@ -253,7 +253,7 @@ def test_an_uncaught_error_printed_by_python_shows_no_secret(host: Host, canary:
 
 
 @pytest.mark.case("D12", "D13")
-def test_nothing_that_is_kept_of_a_token_can_show_its_secret(host: Host) -> None:
+def test_no_stored_token_object_can_show_its_secret(host: Host) -> None:
     kept: list[Any] = []
 
     @host.app.get("/kept")

@@ -1,4 +1,4 @@
-"""The operator's door: what it prints where, and how it fails."""
+"""The command line: its output, and its errors."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 
 
 def assert_refused(result: Any, *words: str) -> None:
-    """Hold a failure to one line on standard error, and nothing on standard output."""
+    """Check that a failure prints one line on standard error and nothing on standard output."""
     assert result.exit_code != 0
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
@@ -64,7 +64,7 @@ LIFETIMES += ["1000000000000", "999999999", "9" * 5000, "1\u00a02", "\x0030"]
 
 @pytest.mark.case("B24")
 @pytest.mark.parametrize("days", LIFETIMES, ids=short)
-def test_a_lifetime_that_is_no_plain_number_in_bounds_is_refused(host: Host, days: str) -> None:
+def test_a_lifetime_that_is_not_a_plain_number_in_bounds_is_refused(host: Host, days: str) -> None:
     assert_refused(host.call("generate", "ann", "CI", f"--lifetime-days={days}"), "1 to 99999 days")
     assert host.rows() == []
 
@@ -79,7 +79,7 @@ def test_a_name_that_breaks_the_rules_is_refused(host: Host, name: str) -> None:
 
 
 @pytest.mark.case("B24")
-def test_an_owner_a_scope_or_a_limit_that_cannot_be_is_refused(host: Host) -> None:
+def test_an_invalid_owner_scope_or_limit_is_refused(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 1
     assert_refused(host.call("generate", "", "CI"), "owner ID")
     assert_refused(host.call("generate", "a\nb", "CI"), "owner ID")
@@ -158,7 +158,7 @@ def test_a_secret_given_where_an_id_belongs_is_not_repeated(host: Host) -> None:
 
 
 @pytest.mark.case("C14")
-def test_delete_all_ends_one_owner_s_tokens(stored_host: Host) -> None:
+def test_delete_all_deletes_one_owner_s_tokens(stored_host: Host) -> None:
     ann, bob = stored_host.generate("ann"), stored_host.generate("bob")
     assert stored_host.call("delete-all", "ann").stdout == "1 tokens deleted.\n"
     assert stored_host.call("delete-all", "ann").stdout == "0 tokens deleted.\n"
@@ -168,7 +168,7 @@ def test_delete_all_ends_one_owner_s_tokens(stored_host: Host) -> None:
 
 
 @pytest.mark.case("F12")
-def test_prune_counts_first_and_deletes_then(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_counts_first_and_then_deletes(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for days in (1, 5, -1):
         stored_host.generate("ann", lifetime_days=days)
     later = clock.now() + timedelta(days=33)
@@ -185,7 +185,7 @@ def test_prune_refuses_days_out_of_bounds(host: Host, days: str) -> None:
     assert_refused(host.call("prune", f"--expired-days={days}"), "0 to 99999")
 
 
-def test_find_tells_whose_a_leaked_secret_is(stored_host: Host) -> None:
+def test_find_prints_the_owner_of_a_leaked_secret(stored_host: Host) -> None:
     made = stored_host.generate("ann", "=laptop")
     for stdin in (made.secret, f"{made.secret}\n", f"  {made.secret}\r\nmore\n"):
         result = stored_host.call("find", stdin=stdin)
@@ -197,7 +197,7 @@ def test_find_tells_whose_a_leaked_secret_is(stored_host: Host) -> None:
     "stdin",
     ["", "\n", "x", "pat_x\n", "\0", b"\xff\xfe", "é" * 2000, pytest.param(str(secret.generate("pat")), id="unknown")],
 )
-def test_find_answers_rubbish_in_one_line(host: Host, stdin: str | bytes) -> None:
+def test_find_refuses_invalid_input_in_one_line(host: Host, stdin: str | bytes) -> None:
     assert_refused(host.call("find", stdin=stdin))
 
 
@@ -233,7 +233,7 @@ def test_the_commands_work_while_the_flag_is_off(stored_host: Host) -> None:
     ],
     ids=" ".join,
 )
-def test_a_missing_table_is_said_in_one_line(stored_host: Host, command: list[str]) -> None:
+def test_a_missing_table_is_reported_in_one_line(stored_host: Host, command: list[str]) -> None:
     with stored_host.app.app_context():
         stored_host.db.drop_all()
     result = stored_host.call(*command, stdin=str(secret.generate("pat")))
@@ -244,7 +244,7 @@ def test_a_missing_table_is_said_in_one_line(stored_host: Host, command: list[st
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_the_pattern_finds_what_the_host_issues(host: Host) -> None:
+def test_the_pattern_matches_what_the_host_issues(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_PREFIX"] = ["new", "pat"]
     found = re.compile(host.call("pattern").stdout.strip())
     assert found.fullmatch(host.generate().secret)

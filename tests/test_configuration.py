@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask_sqlalchemy import SQLAlchemy
 
-from applications import application, made_in
+from applications import application, new_token_header
 from flask_access_tokens import (
     AccessTokens,
     secret,
@@ -46,18 +46,18 @@ from host import Host, bearer
         ("ACCESS_TOKENS_HTMX", "cdn"),
     ],
 )
-def test_a_setting_that_cannot_work_stops_the_start_and_is_named(key: str, value: object) -> None:
+def test_an_invalid_setting_raises_at_setup_and_is_named(key: str, value: object) -> None:
     app = application(**{key: value})
     with pytest.raises(ValueError, match="Scope|" + key):
         AccessTokens(app, SQLAlchemy(app))
 
 
 @pytest.mark.parametrize("unset", [None, "", b"", (), []])
-def test_a_pepper_that_is_not_set_is_no_pepper(unset: Any) -> None:
+def test_an_empty_pepper_setting_means_no_pepper(unset: Any) -> None:
     app = application(ACCESS_TOKENS_PEPPERS=unset)
     AccessTokens(app, SQLAlchemy(app))
     app.get("/api")(token_required(lambda: "in"))
-    header = made_in(app)
+    header = new_token_header(app)
     with app.app_context():
         assert tokens.count_by_scheme() == {"sha256": 1}
     assert app.test_client().get("/api", headers=header).status_code == 200
@@ -67,20 +67,20 @@ def test_a_pepper_that_is_not_set_is_no_pepper(unset: Any) -> None:
 def test_one_pepper_may_be_given_alone(pepper: Any) -> None:
     app = application(ACCESS_TOKENS_PEPPERS=pepper)
     AccessTokens(app, SQLAlchemy(app))
-    made_in(app)
+    new_token_header(app)
     app.config["ACCESS_TOKENS_PEPPERS"] = ["one"]
     with app.app_context():
         (scheme,) = tokens.count_by_scheme()
         assert scheme == secret.schemes(["one"])[0]
 
 
-def test_the_defaults_are_set_where_the_host_says_nothing() -> None:
+def test_the_defaults_are_set_where_the_host_sets_nothing() -> None:
     app = application(ACCESS_TOKENS_REALM="ours")
     AccessTokens(app, SQLAlchemy(app))
     assert {key: app.config[key] for key in DEFAULTS} == DEFAULTS | {"ACCESS_TOKENS_REALM": "ours"}
 
 
-def test_settings_are_read_at_the_moment_of_use(host: Host) -> None:
+def test_settings_are_read_when_they_are_used(host: Host) -> None:
     old = host.generate().secret
     host.app.config["ACCESS_TOKENS_PREFIX"] = ["new", "pat"]
     host.app.config["ACCESS_TOKENS_REALM"] = "other"

@@ -1,4 +1,4 @@
-"""The demo, as it is served and clicked through."""
+"""The demo, served and used in a browser."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served_demo(folder: Path) -> Iterator[str]:
-    """The address of the demo, served as ``make demo`` serves it."""
+    """The URL of the demo, served as by ``make demo``."""
     with subprocess.Popen(
         [sys.executable, "-m", "demo_app"],
         cwd=folder,
@@ -51,7 +51,7 @@ def served_demo(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def demo(served_demo: str, folder: Path) -> Iterator[str]:
-    """The address of the demo, which is left without tokens and notes."""
+    """The URL of the demo, whose tokens and notes are deleted after the test."""
     yield served_demo
     (database,) = folder.glob("**/demo.sqlite3")
     with closing(sqlite3.connect(database)) as connection, connection:
@@ -65,7 +65,7 @@ def flask(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def generate(folder: Path, *scopes: list[str]) -> list[str]:
-    """The secrets of new tokens of Ann, one for each list of scopes."""
+    """Generate tokens for Ann, one for each list of scopes, and return their secrets."""
     program = (
         "import json, sys; from demo_app import create_app; from flask_access_tokens import tokens\n"
         "with create_app().app_context():\n"
@@ -76,7 +76,7 @@ def generate(folder: Path, *scopes: list[str]) -> list[str]:
 
 
 def send(line: str, secret: str) -> tuple[int, str]:
-    """Send the request that a curl line of the page describes; the status and the body of the answer."""
+    """Send the request of a curl command on the page, and return the status and the body of the response."""
     _, *arguments = shlex.split(line.replace("$TOKEN", secret))
     options = dict(zip(arguments[1:-1:2], arguments[2:-1:2], strict=True))
     name, _, value = options["-H"].partition(": ")
@@ -90,7 +90,7 @@ def send(line: str, secret: str) -> tuple[int, str]:
 
 
 def call(address: str, secret: str, data: bytes | None = None) -> int:
-    """The status of one request with a bearer token."""
+    """Send a request with a bearer token, and return the status of the response."""
     try:
         request = urllib.request.Request(address, data, {"Authorization": f"Bearer {secret}"})
         with urllib.request.urlopen(request) as answer:
@@ -101,7 +101,7 @@ def call(address: str, secret: str, data: bytes | None = None) -> int:
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
-def test_the_front_page_leads_through_the_whole_job(browser: Browser, demo: str, script: bool) -> None:
+def test_the_front_page_guides_through_the_whole_workflow(browser: Browser, demo: str, script: bool) -> None:
     context = browser.new_context(java_script_enabled=script)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
@@ -161,7 +161,7 @@ def test_a_token_of_ann_is_not_on_the_page_of_bob(browser: Browser, demo: str) -
     context.close()
 
 
-def test_the_page_of_tokens_sends_a_stranger_to_the_sign_in(browser: Browser, demo: str) -> None:
+def test_the_page_redirects_an_anonymous_visitor_to_the_sign_in_page(browser: Browser, demo: str) -> None:
     page = browser.new_page()
     page.goto(f"{demo}/access-tokens/")
     expect(page.get_by_role("status")).to_have_text("Sign in first: choose a person.")
@@ -169,7 +169,7 @@ def test_the_page_of_tokens_sends_a_stranger_to_the_sign_in(browser: Browser, de
     page.close()
 
 
-def test_each_route_of_the_api_asks_for_its_own_scope(folder: Path, demo: str) -> None:
+def test_each_route_of_the_api_requires_its_own_scope(folder: Path, demo: str) -> None:
     bare, reader, writer = generate(folder, [], ["notes:read"], ["notes:write"])
     me, notes = f"{demo}/api/me", f"{demo}/api/notes"
     assert [call(me, secret) for secret in (bare, reader, writer)] == [200, 200, 200]
@@ -177,7 +177,7 @@ def test_each_route_of_the_api_asks_for_its_own_scope(folder: Path, demo: str) -
     assert [call(notes, secret, b"text=hello") for secret in (bare, reader, writer)] == [403, 403, 201]
 
 
-def test_every_guard_of_the_demo_holds(folder: Path) -> None:
+def test_every_guard_of_the_demo_passes_the_check(folder: Path) -> None:
     checked = flask(folder, "access-tokens", "routes", "--check")
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.splitlines() == [
@@ -187,7 +187,7 @@ def test_every_guard_of_the_demo_holds(folder: Path) -> None:
     ]
 
 
-def test_a_taken_port_is_named_with_the_way_out(folder: Path) -> None:
+def test_a_port_in_use_is_reported_with_what_to_do(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         refused = subprocess.run(
@@ -202,7 +202,7 @@ def test_a_taken_port_is_named_with_the_way_out(folder: Path) -> None:
     assert "make demo PORT=" in refused.stderr
 
 
-def test_a_port_that_is_no_port_is_refused(folder: Path) -> None:
+def test_an_invalid_port_is_refused(folder: Path) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "demo_app"],
         cwd=folder,
@@ -215,7 +215,7 @@ def test_a_port_that_is_no_port_is_refused(folder: Path) -> None:
 
 
 def _row(page: Page, demo: str) -> Any:
-    """The row of the token, on a list that was loaded now."""
+    """The row of the token, after loading the list again."""
     page.goto(demo)
     page.get_by_role("link", name="Access tokens", exact=True).click()
     return page.get_by_role("row", name="Terminal")

@@ -1,4 +1,4 @@
-"""Wiring: what a host may pass in, in which order, and what it is told when that cannot work."""
+"""Setup: what a host may pass in, in which order, and the errors for what cannot work."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from flask_sqlalchemy_lite import SQLAlchemy as Lite
 from sqlalchemy import Integer
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from applications import application, made_in
+from applications import application, new_token_header
 from flask_access_tokens import (
     AccessTokenMixin,
     AccessTokens,
@@ -30,8 +30,8 @@ def test_one_extension_serves_two_applications_with_a_database_each() -> None:
         app.get("/api")(token_required(lambda: current_token.owner_id))
         apps.append(app)
     one, two = apps
-    header = made_in(one, "ann")
-    made_in(two, "bob")
+    header = new_token_header(one, "ann")
+    new_token_header(two, "bob")
     assert one.test_client().get("/api", headers=header).text == "ann"
     assert two.test_client().get("/api", headers=header).status_code == 401
     for app in apps:
@@ -48,7 +48,7 @@ def test_one_database_object_serves_two_applications() -> None:
         AccessTokens(app, db)
         app.get("/api")(token_required(lambda: current_token.owner_id))
         apps.append(app)
-    headers = [made_in(app, app.name) for app in apps]
+    headers = [new_token_header(app, app.name) for app in apps]
     for asked in apps:
         answers = [asked.test_client().get("/api", headers=header) for header in headers]
         assert [answer.text for answer in answers if answer.status_code == 200] == [asked.name]
@@ -61,8 +61,8 @@ def test_each_application_has_its_own_settings() -> None:
     for app in (one, two):
         db.init_app(app)
         access_tokens.init_app(app, db)
-    assert made_in(one)["Authorization"].startswith("Bearer one_")
-    assert made_in(two)["Authorization"].startswith("Bearer pat_")
+    assert new_token_header(one)["Authorization"].startswith("Bearer one_")
+    assert new_token_header(two)["Authorization"].startswith("Bearer pat_")
 
 
 def test_the_application_factory_pattern_works() -> None:
@@ -74,22 +74,22 @@ def test_the_application_factory_pattern_works() -> None:
         db.init_app(app)
         access_tokens.init_app(app)
         app.get("/api")(token_required(lambda: "in"))
-        assert app.test_client().get("/api", headers=made_in(app)).status_code == 200
+        assert app.test_client().get("/api", headers=new_token_header(app)).status_code == 200
 
 
 def test_the_database_is_found_on_the_application() -> None:
     app = application()
     SQLAlchemy(app)
     AccessTokens(app)
-    assert made_in(app)
+    assert new_token_header(app)
 
 
-def test_the_model_before_there_is_a_database_is_an_error_that_tells_what_to_do() -> None:
+def test_the_model_before_there_is_a_database_is_a_clear_error() -> None:
     with pytest.raises(RuntimeError, match="init_app"):
         _ = AccessTokens().model
 
 
-def test_without_a_database_the_error_tells_what_to_do() -> None:
+def test_without_a_database_the_error_is_clear() -> None:
     with pytest.raises(RuntimeError, match=r"AccessTokens\(app, db\)"):
         AccessTokens(application())
 
@@ -101,7 +101,7 @@ def test_setting_up_twice_is_an_error() -> None:
         access_tokens.init_app(app)
 
 
-def test_a_table_of_the_host_under_our_name_is_an_error_that_tells_what_to_do() -> None:
+def test_a_host_table_with_the_package_s_table_name_is_a_clear_error() -> None:
     app = application()
     db = SQLAlchemy(app)
     db.Table("access_tokens", db.Column("id", Integer, primary_key=True))
@@ -124,7 +124,7 @@ def test_a_host_s_base_may_have_columns_of_its_own() -> None:
 
     app = application()
     AccessTokens(app, SQLAlchemy(app, model_class=Base))
-    assert made_in(app)
+    assert new_token_header(app)
 
 
 def test_migrations_see_the_table() -> None:
@@ -168,13 +168,13 @@ def test_flask_sqlalchemy_lite_works_with_a_model_of_the_host_s_own(lite: Flask)
     assert client.get("/api", headers=bearer(new.secret)).status_code == 401
 
 
-def test_flask_sqlalchemy_lite_without_a_model_is_an_error_that_tells_what_to_do() -> None:
+def test_flask_sqlalchemy_lite_without_a_model_is_a_clear_error() -> None:
     app = application(SQLALCHEMY_ENGINES={"default": "sqlite://"})
     with pytest.raises(RuntimeError, match="model="):
         AccessTokens(app, Lite(app))
 
 
-def test_loaders_are_given_back_as_they_were(host: Host) -> None:
+def test_loader_decorators_return_the_function_unchanged(host: Host) -> None:
     def load(*_: object) -> None:
         return None
 

@@ -1,4 +1,4 @@
-"""Time zones, and languages and texts of the host's own."""
+"""Time zones, and the host's own languages and texts."""
 
 from collections.abc import Callable
 from datetime import UTC, timedelta, timezone, tzinfo
@@ -12,16 +12,16 @@ from babel.messages.mofile import write_mo
 from flask import Flask, render_template_string
 from flask_babel import Babel, gettext
 
-from catalogs import NOON, PAGE, client_of, speak
+from catalogs import NOON, PAGE, client_of, set_up_babel
 from flask_access_tokens import texts, tokens
 from host import Host
 
 
 @pytest.fixture
 def german(make_host: Callable[..., Host]) -> Host:
-    """A host that speaks the language which the browser asks for, and whose own words are German."""
+    """A host in the language that the browser requests, with German texts of its own."""
     host = make_host(ACCESS_TOKENS_SCOPES={"read": "Dinge lesen", "write": "Dinge ändern"})
-    speak(host)
+    set_up_babel(host)
     return host
 
 
@@ -35,20 +35,20 @@ def german(make_host: Callable[..., Host]) -> Host:
         (timezone(timedelta(hours=1)), "1. März 2026, 13:00 UTC+01:00", "UTC"),
     ],
 )
-def test_moments_are_said_in_the_zone_of_the_host_and_name_it(
+def test_times_are_in_the_host_s_time_zone_and_name_it(
     make_host: Callable[..., Host], zone: str | tzinfo | None, said: str, name: str
 ) -> None:
     host = make_host()
-    speak(host, timezone_selector=lambda: zone)
+    set_up_babel(host, timezone_selector=lambda: zone)
     with host.app.test_request_context(headers={"Accept-Language": "de"}):
         assert texts.exact_time(NOON) == said
         assert texts.format_date(NOON) == said.partition(",")[0]
     assert f'data-zone="{name}"' in client_of(host).get(PAGE).text
 
 
-def test_english_without_a_catalogue_keeps_the_zone_of_the_host(make_host: Callable[..., Host]) -> None:
+def test_english_without_a_catalog_keeps_the_time_zone_of_the_host(make_host: Callable[..., Host]) -> None:
     host = make_host(BABEL_DEFAULT_TIMEZONE="Europe/Berlin")
-    speak(host)
+    set_up_babel(host)
     with host.app.test_request_context():
         assert texts.exact_time(NOON) == "1 March 2026, 13:00 UTC+01:00"
 
@@ -67,7 +67,7 @@ def test_a_host_changes_one_text_and_keeps_the_others(make_host: Callable[..., H
     _write(tmp_path, "de", messages={"Access tokens": "API-Schlüssel"})
     _write(tmp_path, "en", messages={"Access tokens": "API keys"})
     host = make_host(BABEL_TRANSLATION_DIRECTORIES=str(tmp_path))
-    speak(host)
+    set_up_babel(host)
     german, english = client_of(host).get(PAGE).text, client_of(host, "en").get(PAGE).text
     assert "<title>API-Schlüssel</title>" in german
     assert "Neues Token erstellen" in german
@@ -81,7 +81,7 @@ def test_a_host_adds_a_language_with_plurals_of_its_own(make_host: Callable[...,
     _write(tmp_path / "mine", "pl", messages=said)
     (tmp_path / "more").mkdir()
     host = make_host(BABEL_TRANSLATION_DIRECTORIES=f"{tmp_path / 'mine'};{tmp_path / 'more'}")
-    speak(host)
+    set_up_babel(host)
     answer = client_of(host, "pl").get(PAGE).text
     assert '<html lang="pl">' in answer
     assert "<title>Tokeny dostępu</title>" in answer
@@ -92,10 +92,10 @@ def test_a_host_adds_a_language_with_plurals_of_its_own(make_host: Callable[...,
         assert texts.format_date(NOON) == "1 marca 2026"
 
 
-def test_the_host_s_own_catalogue_and_ours_never_mix(make_host: Callable[..., Host], tmp_path: Path) -> None:
+def test_the_host_s_own_catalog_and_ours_never_mix(make_host: Callable[..., Host], tmp_path: Path) -> None:
     _write(tmp_path, "de", domain="messages", messages={"Delete": "Weg damit", "Done": "Erledigt"})
     host = make_host(BABEL_TRANSLATION_DIRECTORIES=str(tmp_path))
-    speak(host)
+    set_up_babel(host)
 
     @host.app.get("/settings")
     def settings() -> str:
@@ -114,17 +114,17 @@ def test_two_hosts_in_one_process_each_have_their_own_texts(make_host: Callable[
     mine, other = make_host(BABEL_TRANSLATION_DIRECTORIES=str(tmp_path)), make_host()
     for host, title in ((mine, "API-Schlüssel"), (other, "Zugriffstoken"), (mine, "API-Schlüssel")):
         if "babel" not in host.app.extensions:
-            speak(host)
+            set_up_babel(host)
         assert f"<title>{title}</title>" in client_of(host).get(PAGE).text
 
 
-def test_a_command_whose_host_asks_the_request_for_the_language_speaks_english(german: Host) -> None:
+def test_a_command_is_english_where_the_locale_selector_needs_a_request(german: Host) -> None:
     refused = german.call("generate", "ann", "")
     assert refused.exit_code == 1
     assert refused.stderr == "Error: Give the token a name, so that you know it again.\n"
 
 
-def test_outside_a_request_the_default_language_of_the_host_counts(make_host: Callable[..., Host]) -> None:
+def test_outside_a_request_the_default_language_of_the_host_is_used(make_host: Callable[..., Host]) -> None:
     host = make_host(BABEL_DEFAULT_LOCALE="de")
     Babel(host.app)
     with host.app.app_context(), pytest.raises(tokens.TokenRefused, match=r"^Geben Sie dem Token einen Namen"):
@@ -141,7 +141,7 @@ def test_an_error_in_the_host_s_selector_is_the_host_s(make_host: Callable[..., 
         client_of(host).get(PAGE)
 
 
-def test_without_an_application_the_words_are_english_and_the_zone_is_utc() -> None:
+def test_without_an_application_the_texts_are_english_and_the_time_zone_is_utc() -> None:
     assert texts.gettext("Cancel") == "Cancel"
     assert texts.zone() is UTC
     with Flask("bare").app_context():

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_access_tokens import AccessTokenMixin, AccessTokens, tokens
 
-# Flask-Migrate's own template asks Flask-SQLAlchemy in a way that is deprecated.
+# Flask-Migrate's own template makes a deprecated call to Flask-SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:'get_engine' is deprecated:DeprecationWarning")
 
 
@@ -47,7 +47,7 @@ def migrated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
     """A host with Flask-Migrate and an empty migrations folder, inside its application context."""
-    # The template sets logging up anew, which would silence the loggers that other tests read.
+    # The template reconfigures logging, which would disable the loggers that other tests read.
     monkeypatch.setattr("logging.config.fileConfig", lambda *_: None)
     url = f"sqlite:///{tmp_path / 'host.sqlite3'}" if kind == "sqlite" else server_database(kind, "migrations")
     app = Flask("host")
@@ -67,7 +67,7 @@ def migrated(
 
 @pytest.fixture
 def revisions(tmp_path: Path) -> Callable[[], list[str]]:
-    """The texts of the migrations written so far, in their order."""
+    """A function that returns the texts of the migrations so far, in their order."""
 
     def read() -> list[str]:
         files = sorted((tmp_path / "migrations" / "versions").glob("*.py"), key=lambda file: file.stat().st_mtime_ns)
@@ -95,7 +95,7 @@ def test_autogenerate_finds_nothing_to_change_after_create_all(migrated: Any) ->
     flask_migrate.check()
 
 
-def test_a_migrated_table_is_the_one_that_create_all_makes(migrated: Any) -> None:
+def test_a_migrated_table_equals_the_one_that_create_all_creates(migrated: Any) -> None:
     db, table = migrated
     flask_migrate.migrate(message="first")
     flask_migrate.upgrade()
@@ -105,7 +105,7 @@ def test_a_migrated_table_is_the_one_that_create_all_makes(migrated: Any) -> Non
     assert by_migration == _as_stored(db.engine, table)
 
 
-def test_tokens_live_in_a_migrated_table(migrated: Any) -> None:
+def test_tokens_work_in_a_migrated_table(migrated: Any) -> None:
     db, table = migrated
     flask_migrate.migrate(message="first")
     flask_migrate.upgrade()
@@ -119,7 +119,7 @@ def test_tokens_live_in_a_migrated_table(migrated: Any) -> None:
 
 
 def _as_stored(engine: sa.Engine, name: str) -> Any:
-    """A table as the database tells it, collations and precisions included, the columns in any order."""
+    """A table as the database reports it, with collations and precisions, the columns in any order."""
     table = sa.Table(name, sa.MetaData(), autoload_with=engine)
     columns = {(column.name, repr(column.type), column.nullable, column.primary_key) for column in table.c}
     indexes = {(index.name, bool(index.unique), tuple(index.columns.keys())) for index in table.indexes}

@@ -1,4 +1,4 @@
-"""The row: the ready-made model and the host's own."""
+"""The row: the built-in model and the host's own."""
 
 import re
 import uuid
@@ -18,7 +18,7 @@ NOON = datetime(2031, 5, 6, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def own_model(key: Any, cascade: bool = False) -> Callable[[SQLAlchemy], Any]:
-    """A model whose owner is a person of the host's, known by a key of some type."""
+    """A model whose owner is a person of the host, with a primary key of the given type."""
 
     def build(db: SQLAlchemy) -> Any:
         class Person(db.Model):  # type: ignore[name-defined,misc]
@@ -38,10 +38,12 @@ def own_model(key: Any, cascade: bool = False) -> Callable[[SQLAlchemy], Any]:
 
 
 def people(host: Host, *ids: Any) -> None:
-    """Add people to a host with a model of its own, and let SQLite hold its foreign keys."""
+    """Add people to a host with a model of its own, and make SQLite enforce foreign keys."""
     with host.app.app_context():
         if host.db.engine.dialect.name == "sqlite":
-            sa.event.listen(host.db.engine, "connect", lambda made, _: made.execute("PRAGMA foreign_keys = ON"))
+            sa.event.listen(
+                host.db.engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON")
+            )
             host.db.engine.dispose()
         host.db.session.add_all([host.access_tokens.model.Person(id=each) for each in ids])
         host.db.session.commit()
@@ -78,7 +80,7 @@ def test_an_owner_id_that_does_not_fit_the_column_is_refused(
     people(host, 1, 7, 10, 12)
     for owner in owners:
         with host.app.app_context():
-            for verb in (
+            for operation in (
                 lambda owner=owner: tokens.generate(owner, "laptop"),
                 lambda owner=owner: tokens.owned_by(owner),
                 lambda owner=owner: tokens.delete_all(owner),
@@ -86,7 +88,7 @@ def test_an_owner_id_that_does_not_fit_the_column_is_refused(
             ):
                 message = f"Owner ID {owner!r} does not fit the column owner_id, which holds int."
                 with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-                    verb()
+                    operation()
     assert host.rows() == []
 
 
@@ -103,7 +105,7 @@ def test_an_owner_id_of_64_bits_fits_and_a_longer_one_does_not(
 
 
 @pytest.mark.parametrize("owner", ["x", "{00000000-0000-0000-0000-000000000007}", "0" * 31 + "7"])
-def test_an_owner_id_that_is_no_uuid_as_python_writes_it_is_refused(host: Host, owner: str) -> None:
+def test_an_owner_id_that_is_not_a_uuid_in_python_s_notation_is_refused(host: Host, owner: str) -> None:
     own = Host(model=own_model(sa.Uuid()))
     with own.app.app_context(), pytest.raises(ValueError, match="does not fit"):
         tokens.owned_by(owner)
@@ -119,7 +121,7 @@ def test_an_owner_who_is_not_flushed_yet_may_get_a_token(make_host: Callable[...
     assert host.client().get("/api", headers=bearer(made.secret)).status_code == 200
 
 
-def test_a_token_for_nobody_is_an_error_where_the_database_holds_the_key(
+def test_a_token_for_an_unknown_owner_is_an_error_where_the_database_enforces_the_key(
     make_host: Callable[..., Host], database_url: str
 ) -> None:
     host = make_host(database_url, model=own_model(sa.Integer()))
@@ -130,7 +132,9 @@ def test_a_token_for_nobody_is_an_error_where_the_database_holds_the_key(
 
 
 @pytest.mark.case("F13")
-def test_tokens_go_with_their_owner_where_the_key_cascades(make_host: Callable[..., Host], database_url: str) -> None:
+def test_tokens_are_deleted_with_their_owner_where_the_key_cascades(
+    make_host: Callable[..., Host], database_url: str
+) -> None:
     host = make_host(database_url, model=own_model(sa.Integer(), cascade=True))
     people(host, 7, 8)
     ann, bob = host.generate(7), host.generate(8)
@@ -145,7 +149,7 @@ def test_tokens_go_with_their_owner_where_the_key_cascades(make_host: Callable[.
 
 
 @pytest.mark.case("F13")
-def test_tokens_of_an_owner_who_is_gone_are_refused_and_listed_as_such(stored_host: Host) -> None:
+def test_tokens_of_a_deleted_owner_are_refused_and_listed_as_such(stored_host: Host) -> None:
     alive = {"ann", "bob"}
     stored_host.access_tokens.owner_loader(lambda owner_id: owner_id if owner_id in alive else None)
     made = stored_host.generate("ann")
@@ -156,7 +160,9 @@ def test_tokens_of_an_owner_who_is_gone_are_refused_and_listed_as_such(stored_ho
     assert "owner gone" in listed.stdout
 
 
-def test_a_model_under_a_bind_key_lives_in_the_other_database(make_host: Callable[..., Host], tmp_path: Any) -> None:
+def test_a_model_under_a_bind_key_is_stored_in_the_other_database(
+    make_host: Callable[..., Host], tmp_path: Any
+) -> None:
     def build(db: SQLAlchemy) -> Any:
         class Elsewhere(AccessTokenMixin, db.Model):  # type: ignore[name-defined,misc]
             __bind_key__ = "other"
@@ -238,7 +244,7 @@ def test_the_database_compares_digests_exactly(stored_host: Host) -> None:
             assert len(found) == count
 
 
-def test_two_rows_of_one_secret_or_one_nonce_cannot_be(stored_host: Host) -> None:
+def test_two_rows_with_one_secret_or_one_nonce_are_refused(stored_host: Host) -> None:
     stored_host.generate(nonce="once")
     (row,) = stored_host.rows()
     model = stored_host.access_tokens.model

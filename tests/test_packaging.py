@@ -1,4 +1,4 @@
-"""The wheel, as a stranger installs it, and the quick start of the README on it."""
+"""The wheel in a new environment, and the quick start of the README on it."""
 
 import html
 import http.cookiejar
@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def quick_start(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the README's quick start, served from an environment that holds the wheel and what it needs."""
+    """The URL of the README's quick start, served from an environment with the wheel and its requirements."""
     folder = tmp_path_factory.mktemp("quick-start")
     venv.create(folder / "venv")
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -82,7 +82,7 @@ def test_the_quick_start_runs_as_printed_on_the_wheel(quick_start: str) -> None:
     assert json.loads(get("/reports", Authorization=f"Bearer {secret}")) == {"reports of": "ann"}
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_both_licences(wheel: Path) -> None:
+def test_the_wheel_contains_every_file_of_the_package_and_both_licenses(wheel: Path) -> None:
     packed = set(zipfile.ZipFile(wheel).namelist())
     files = (path.relative_to(ROOT).as_posix() for path in (ROOT / "flask_access_tokens").rglob("*") if path.is_file())
     assert {file for file in files if "__pycache__" not in file} <= packed

@@ -1,4 +1,4 @@
-"""Keys: the peppers of the digest, and the secret key that has no part in it."""
+"""Keys: the peppers of the digest, and the secret key, which does not affect it."""
 
 import json
 import uuid

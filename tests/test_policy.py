@@ -1,4 +1,4 @@
-"""What a token may be: the wishes that are granted, and the words in which the others are refused."""
+"""The policy: which values are accepted, and the messages for those that are refused."""
 
 import enum
 import uuid
@@ -16,9 +16,9 @@ BAD_OWNERS += ["\u202eann", "a\u200bb", "\ud800", "\x7f", secret.Secret("pat_x")
 
 
 @pytest.mark.parametrize("owner_id", BAD_OWNERS, ids=short)
-def test_what_cannot_be_an_owner_id_is_refused_by_every_verb(host: Host, owner_id: Any) -> None:
+def test_an_invalid_owner_id_is_refused_by_every_operation(host: Host, owner_id: Any) -> None:
     with host.app.app_context(), host.statements() as seen:
-        for verb in (
+        for operation in (
             lambda: tokens.generate(owner_id, "laptop"),
             lambda: tokens.owned_by(owner_id),
             lambda: tokens.get(owner_id, uuid.uuid4()),
@@ -27,7 +27,7 @@ def test_what_cannot_be_an_owner_id_is_refused_by_every_verb(host: Host, owner_i
             lambda: tokens.page(owner_id),
         ):
             with pytest.raises(ValueError, match=r"^An owner ID is ") as error:
-                verb()
+                operation()
             if isinstance(owner_id, str):
                 says = (
                     "1 to 255 characters on one line, without surrounding blanks: databases compare those differently."
@@ -55,12 +55,12 @@ def test_an_owner_id_that_is_a_member_of_an_enumeration_counts_by_its_value(
         assert len(tokens.owned_by(text)) == 1
 
 
-def refused(host: Host, field: str | None, **wish: Any) -> str:
-    """The message of a refusal that leaves nothing behind."""
-    wish = {"owner_id": "ann", "name": "laptop"} | wish
+def refused(host: Host, field: str | None, **values: Any) -> str:
+    """The message of a refused call, which has stored nothing."""
+    values = {"owner_id": "ann", "name": "laptop"} | values
     with host.app.app_context():
         with pytest.raises(TokenRefused) as refusal:
-            tokens.generate(**wish)
+            tokens.generate(**values)
         assert tokens.owned_by("ann") == []
     assert refusal.value.field == field
     assert isinstance(refusal.value, ValueError)
@@ -111,7 +111,7 @@ def test_a_name_that_is_not_one_line_of_1_to_100_characters_is_refused(host: Hos
 
 
 @pytest.mark.parametrize("name", NAMES_FINE, ids=short)
-def test_a_fine_name_is_kept_as_it_is_on_every_database(stored_host: Host, name: str) -> None:
+def test_a_valid_name_is_stored_unchanged_on_every_database(stored_host: Host, name: str) -> None:
     made = stored_host.generate("ann", name, description=name)
     found = stored_host.find(made.secret)
     assert found is not None
@@ -134,7 +134,7 @@ def test_a_description_that_is_not_one_line_of_255_characters_is_refused(
 
 
 @pytest.mark.parametrize("days", [0, -2, 10**12, 100_000, True, False, 1.0, "30", "", float("nan"), b"1"])
-def test_a_lifetime_out_of_bounds_is_refused_and_told_the_range(host: Host, days: Any) -> None:
+def test_a_lifetime_out_of_bounds_is_refused_and_the_message_has_the_range(host: Host, days: Any) -> None:
     message = refused(host, "lifetime_days", lifetime_days=days)
     assert message == "Enter a whole number of days: 1 to 99999 days, or -1 for a token that never expires."
 
@@ -155,7 +155,7 @@ def test_the_host_s_longest_lifetime_is_the_bound(host: Host, clock: Clock) -> N
     assert host.find(made.secret) is None
 
 
-def test_a_longest_lifetime_of_one_day_is_said_as_one(host: Host) -> None:
+def test_a_maximum_lifetime_of_one_day_is_in_the_singular(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"] = 1
     assert refused(host, "lifetime_days", lifetime_days=2) == "Enter 1 day: no other lifetime is allowed here."
 
@@ -190,7 +190,7 @@ def test_a_scope_that_is_not_declared_not_granted_or_named_twice_is_refused(host
 
 
 @pytest.mark.parametrize("scopes", ["read", "read write", b"read"])
-def test_scopes_as_one_text_are_an_error_that_tells_what_to_do(host: Host, scopes: Any) -> None:
+def test_scopes_as_one_string_are_a_clear_error(host: Host, scopes: Any) -> None:
     with host.app.app_context(), pytest.raises(ValueError, match="Give a list"):
         tokens.generate("ann", "laptop", scopes=scopes)
     assert host.rows() == []

@@ -1,4 +1,4 @@
-"""The secret, without any application."""
+"""The secret, without an application."""
 
 import pickle
 import re
@@ -21,7 +21,7 @@ PREFIXES = st.builds(
 
 
 @given(PREFIXES)
-def test_what_is_made_under_any_prefix_is_recognised(prefix: str) -> None:
+def test_a_secret_generated_with_any_prefix_is_recognized(prefix: str) -> None:
     accepted = secret.validate_prefixes(prefix)
     text = str(secret.generate(prefix))
     assert secret.is_well_formed(text, accepted)
@@ -29,19 +29,19 @@ def test_what_is_made_under_any_prefix_is_recognised(prefix: str) -> None:
 
 
 @given(PREFIXES, PREFIXES)
-def test_a_secret_of_another_prefix_is_not_recognised(mine: str, other: str) -> None:
+def test_a_secret_of_another_prefix_is_not_recognized(mine: str, other: str) -> None:
     assert secret.is_well_formed(str(secret.generate(other)), (mine,)) is (mine == other)
 
 
 @pytest.mark.case("B14")
-def test_every_single_wrong_character_is_caught_by_the_checksum() -> None:
+def test_every_single_wrong_character_is_detected_by_the_checksum() -> None:
     text = str(secret.generate("pat"))
     for place in range(len("pat_"), len(text)):
         for character in set(ALPHABET) - {text[place]}:
             assert not secret.is_well_formed(text[:place] + character + text[place + 1 :], ("pat",))
 
 
-def test_two_neighbours_changed_round_are_caught() -> None:
+def test_two_swapped_adjacent_characters_are_detected() -> None:
     text = str(secret.generate("pat"))
     for place in range(len("pat_"), len(text) - 1):
         turned = text[:place] + text[place + 1] + text[place] + text[place + 2 :]
@@ -49,7 +49,7 @@ def test_two_neighbours_changed_round_are_caught() -> None:
 
 
 @given(st.text(max_size=80))
-def test_no_text_breaks_the_recogniser(text: str) -> None:
+def test_no_text_breaks_the_recognition(text: str) -> None:
     assert secret.is_well_formed(text, ("pat",)) is False
 
 
@@ -58,13 +58,13 @@ def test_nothing_but_base62_has_a_right_checksum(rest: str) -> None:
     assert secret.is_well_formed(f"pat_{rest}", ("pat",)) is False
 
 
-def test_a_checksum_that_is_padded_with_zeros_is_recognised() -> None:
+def test_a_checksum_that_is_padded_with_zeros_is_recognized() -> None:
     padded = next(text for text in (str(secret.generate("pat")) for _ in range(5000)) if text[-6] == "0")
     assert secret.is_well_formed(padded, ("pat",))
 
 
 def test_the_checksum_is_the_documented_one() -> None:
-    """The first release's numbers: a scanner elsewhere computes the same."""
+    """The values of the first release, which external secret scanners compute as well."""
     assert secret.is_well_formed("pat_" + "0" * 43 + "2GjXJC", ("pat",))
 
 
@@ -142,7 +142,13 @@ def test_a_pepper_gives_the_same_key_as_text_and_as_bytes() -> None:
     assert secret.candidate_digests("pat_abc", ("key",)) == secret.candidate_digests("pat_abc", (b"key",))
 
 
-def test_a_pepper_s_name_in_the_scheme_does_not_give_the_pepper_away() -> None:
+def test_a_pepper_s_name_in_the_scheme_does_not_reveal_the_pepper() -> None:
     name = secret.schemes(("a pepper",))[0]
     assert re.fullmatch("hmac-sha256:[0-9a-f]{12}", name)
     assert "a pepper" not in name
+
+
+def test_a_prefix_may_have_32_characters_and_no_more() -> None:
+    assert secret.validate_prefixes("p" * 32) == ("p" * 32,)
+    with pytest.raises(ValueError, match="set up to 32"):
+        secret.validate_prefixes("p" * 33)

@@ -1,4 +1,4 @@
-"""The page on security: what it says of tests, settings and columns is there."""
+"""The page on security: the tests, settings and columns that it names exist."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "security.md").read_text()
 
 
 def section(heading: str) -> str:
-    """What stands under a heading, up to the next one."""
+    """The text under a heading, up to the next heading."""
     (found,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
     return str(found)
 

@@ -1,4 +1,4 @@
-"""What an application hears."""
+"""The signals that an application receives."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,16 +12,16 @@ from flask import Flask
 from flask_access_tokens import clock, secret, token_deleted, token_generated, token_rejected, token_used, tokens
 from host import Host, bearer
 
-Heard = list[tuple[str, Flask, dict[str, Any]]]
+Received = list[tuple[str, Flask, dict[str, Any]]]
 
 
 @pytest.fixture
-def heard(host: Host) -> Iterator[Heard]:
+def received(host: Host) -> Iterator[Received]:
     """Every signal of the host: its name, its sender and its arguments."""
-    said: Heard = []
+    signals: Received = []
 
     def listener(name: str) -> Callable[..., None]:
-        return lambda sender, **sent: said.append((name, sender, sent))
+        return lambda sender, **sent: signals.append((name, sender, sent))
 
     listeners = {
         signal: listener(signal.name) for signal in (token_generated, token_used, token_deleted, token_rejected)
@@ -29,24 +29,24 @@ def heard(host: Host) -> Iterator[Heard]:
     with ExitStack() as stack:
         for signal, listen in listeners.items():
             stack.enter_context(signal.connected_to(listen, host.app))
-        yield said
+        yield signals
 
 
-def test_a_token_s_life_is_told_from_the_application(host: Host, heard: Heard) -> None:
+def test_the_application_sends_a_signal_for_each_event_of_a_token(host: Host, received: Received) -> None:
     made = host.generate("ann", "laptop")
     host.client().get("/api", headers=bearer(made.secret))
     with host.app.app_context():
         tokens.delete("ann", made.token.id)
-    assert [name for name, _, _ in heard] == ["token-generated", "token-used", "token-deleted"]
-    for _, sender, sent in heard:
+    assert [name for name, _, _ in received] == ["token-generated", "token-used", "token-deleted"]
+    for _, sender, sent in received:
         assert sender is host.app
         assert sent["token"].id == made.token.id
         assert made.secret not in repr(sent)
 
 
-def test_nothing_is_told_of_what_did_not_happen(host: Host, heard: Heard) -> None:
+def test_no_signal_is_sent_for_what_did_not_happen(host: Host, received: Received) -> None:
     made = host.generate("ann")
-    heard.clear()
+    received.clear()
     with host.app.app_context():
         tokens.delete("bob", made.token.id)
         tokens.delete("ann", uuid.uuid4())
@@ -55,36 +55,36 @@ def test_nothing_is_told_of_what_did_not_happen(host: Host, heard: Heard) -> Non
         tokens.find(made.secret)
         with pytest.raises(tokens.TokenRefused):
             tokens.generate("ann", "")
-    assert heard == []
+    assert received == []
 
 
-def test_every_token_of_delete_all_and_prune_is_told(
-    host: Host, heard: Heard, monkeypatch: pytest.MonkeyPatch
+def test_every_token_deleted_by_delete_all_and_prune_is_signaled(
+    host: Host, received: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = {host.generate("ann").token.id for _ in range(3)} | {host.generate("bob", lifetime_days=1).token.id}
-    heard.clear()
+    received.clear()
     with host.app.app_context():
         assert tokens.delete_all("ann") == 3
         later = clock.now() + timedelta(days=90)
         monkeypatch.setattr(clock, "now", lambda: later)
         assert tokens.prune() == 1
-    assert {sent["token"].id for name, _, sent in heard if name == "token-deleted"} == made
+    assert {sent["token"].id for name, _, sent in received if name == "token-deleted"} == made
 
 
 @pytest.mark.case("R1", "R2", "R3", "R4")
-def test_every_refusal_is_told_with_its_reason_and_the_token_where_one_was_found(
-    host: Host, heard: Heard, monkeypatch: pytest.MonkeyPatch
+def test_every_refusal_is_signaled_with_its_reason_and_the_token_if_one_was_found(
+    host: Host, received: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = {"ann": "Ann", "bob": "Bob"}
     host.access_tokens.owner_loader(people.get)
     old, good, orphan = host.generate("ann", lifetime_days=1), host.generate("ann"), host.generate("bob")
     client = host.client()
-    heard.clear()
+    received.clear()
 
     def reason(header: dict[str, str], method: str = "get", path: str = "/api") -> tuple[str, uuid.UUID | None]:
         getattr(client, method)(path, headers=header)
-        ((name, sender, sent),) = heard
-        heard.clear()
+        ((name, sender, sent),) = received
+        received.clear()
         assert (name, sender, set(sent)) == ("token-rejected", host.app, {"reason", "token_id"})
         return sent["reason"], sent["token_id"]
 
@@ -107,9 +107,9 @@ def test_every_refusal_is_told_with_its_reason_and_the_token_where_one_was_found
     assert reason(bearer(old.secret)) == ("expired", old.token.id)
 
 
-def test_an_optional_view_without_a_token_tells_nothing(host: Host, heard: Heard) -> None:
+def test_an_optional_view_without_a_token_sends_no_signal(host: Host, received: Received) -> None:
     assert host.client().get("/optional").status_code == 200
-    assert heard == []
+    assert received == []
 
 
 def test_a_receiver_may_read_and_write_the_host_s_database(host: Host) -> None:
@@ -123,8 +123,8 @@ def test_a_receiver_may_read_and_write_the_host_s_database(host: Host) -> None:
 
 def test_signals_of_one_application_do_not_reach_another(make_host: Callable[..., Host]) -> None:
     one, two = make_host(), make_host()
-    told: list[Flask] = []
-    with token_generated.connected_to(lambda sender, token: told.append(sender), one.app):
+    senders: list[Flask] = []
+    with token_generated.connected_to(lambda sender, token: senders.append(sender), one.app):
         one.generate("ann")
         two.generate("bob")
-    assert told == [one.app]
+    assert senders == [one.app]

@@ -1,4 +1,4 @@
-"""What one application has: its loaders, with and without Flask-Login, and its configuration."""
+"""The state of an application: its loaders, with and without Flask-Login, and its configuration."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from host import REDIRECTED, bearer
 
 
 class LoginHost:
-    """A host with Flask-Login, people in its database, and no loader of ours."""
+    """A host with Flask-Login, people in its database, and no loader of this extension."""
 
     def __init__(self, **config: Any) -> None:
         self.app = app = Flask("login host")
@@ -83,7 +83,7 @@ def host() -> LoginHost:
 
 
 def accept_tokens_everywhere(host: LoginHost) -> None:
-    """What a host may do to its own pages: let a bearer token sign in."""
+    """Let a bearer token sign in on the host's own pages, as a host may."""
 
     @host.login.request_loader
     def load(request: Any) -> Any:
@@ -92,7 +92,7 @@ def accept_tokens_everywhere(host: LoginHost) -> None:
         return None if token is None else host.db.session.get(host.person, int(token.owner_id))
 
 
-def test_flask_login_needs_no_loader_of_ours(host: LoginHost) -> None:
+def test_flask_login_needs_no_further_loader(host: LoginHost) -> None:
     client = host.app.test_client()
     assert client.get("/api", headers=host.generate()).get_json() == {"owner": "Ann", "session": False}
     client.get("/sign-in/2")
@@ -121,27 +121,27 @@ def test_an_inactive_or_deleted_person_s_tokens_are_refused(host: LoginHost) -> 
     assert reasons == ["owner", "owner"]
 
 
-def test_an_owner_loader_of_ours_stands_before_flask_login_s(host: LoginHost) -> None:
+def test_an_owner_loader_has_precedence_over_flask_login_s(host: LoginHost) -> None:
     host.access_tokens.owner_loader(lambda owner_id: None)
     assert host.app.test_client().get("/api", headers=host.generate()).status_code == 401
 
 
 @pytest.mark.case("A16")
-def test_a_signed_in_session_opens_no_guarded_view(host: LoginHost) -> None:
+def test_a_signed_in_session_grants_no_access_to_a_guarded_view(host: LoginHost) -> None:
     client = host.app.test_client()
     client.get("/sign-in/1")
     assert client.get("/private").text == "Ann"
     assert client.get("/api").status_code == 401
 
 
-def test_a_token_opens_no_view_that_asks_for_a_session(host: LoginHost) -> None:
+def test_a_token_grants_no_access_to_a_view_that_requires_a_session(host: LoginHost) -> None:
     host.login.unauthorized_handler(lambda: redirect("/sign-in"))
     assert host.app.test_client().get("/private", headers=host.generate()).status_code == REDIRECTED
 
 
 @pytest.mark.case("C08")
 @pytest.mark.parametrize("generous", [False, True], ids=["plain", "with a request loader that accepts tokens"])
-def test_a_token_never_opens_the_page_nor_makes_nor_deletes_a_token(host: LoginHost, generous: bool) -> None:
+def test_a_token_never_shows_the_page_nor_generates_nor_deletes_a_token(host: LoginHost, generous: bool) -> None:
     header = host.generate()
     if generous:
         accept_tokens_everywhere(host)
@@ -164,8 +164,8 @@ def test_a_token_never_opens_the_page_nor_makes_nor_deletes_a_token(host: LoginH
     assert host.count() == 1
 
 
-def test_a_request_loader_alone_vouches_for_nobody(host: LoginHost) -> None:
-    """There is no way to ask it for a person by their id, so the token decides."""
+def test_a_request_loader_alone_identifies_nobody(host: LoginHost) -> None:
+    """It cannot load a person by their id, so the token is accepted without its owner."""
     host.login.user_loader(None)
     host.app.add_url_rule("/plain", "plain", token_required(lambda: current_token.owner_id))
     assert host.app.test_client().get("/plain", headers=host.generate()).text == "1"
@@ -174,7 +174,7 @@ def test_a_request_loader_alone_vouches_for_nobody(host: LoginHost) -> None:
 
 
 @pytest.mark.parametrize("flag", [False, lambda owner_id: False])
-def test_a_flag_that_is_off_asks_no_loader(host: LoginHost, flag: bool | Callable[[str], bool]) -> None:
+def test_a_flag_that_is_off_calls_no_loader(host: LoginHost, flag: bool | Callable[[str], bool]) -> None:
     header = host.generate()
     host.app.config["ACCESS_TOKENS_ENABLED"] = flag
 
@@ -186,7 +186,7 @@ def test_a_flag_that_is_off_asks_no_loader(host: LoginHost, flag: bool | Callabl
 
 
 @pytest.mark.case("H04")
-def test_the_flag_is_asked_with_the_token_s_owner(host: LoginHost) -> None:
+def test_the_flag_is_called_with_the_token_s_owner(host: LoginHost) -> None:
     asked: list[str | None] = []
     header = host.generate()
 

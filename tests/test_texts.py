@@ -1,4 +1,4 @@
-"""The words people read, with and without Flask-Babel."""
+"""The texts of the user interface, with and without Flask-Babel."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -35,28 +35,28 @@ GERMAN_NUMBERS = {
 
 @pytest.fixture
 def german_host(make_host: Callable[..., Host], tmp_path: Path) -> Host:
-    """A host with Flask-Babel that speaks what the browser asks for, with a German of its own."""
-    catalogue = Catalog(locale="de")
+    """A host with Flask-Babel in the language that the browser requests, with German texts of its own."""
+    catalog = Catalog(locale="de")
     for message, translation in GERMAN.items():
-        catalogue.add(message, translation)
+        catalog.add(message, translation)
     for numbers, translations in GERMAN_NUMBERS.items():
-        catalogue.add(numbers, translations)
+        catalog.add(numbers, translations)
     folder = tmp_path / "de" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     with (folder / "access_tokens.mo").open("wb") as file:
-        write_mo(file, catalogue)
+        write_mo(file, catalog)
     host = make_host(ACCESS_TOKENS_MAX_PER_OWNER=1, BABEL_TRANSLATION_DIRECTORIES=str(tmp_path))
     Babel(host.app, locale_selector=lambda: request.accept_languages.best_match(["en", "de", "fr"], "en"))
     return host
 
 
-def test_without_flask_babel_the_page_speaks_english(host: Host) -> None:
+def test_without_flask_babel_the_page_is_english(host: Host) -> None:
     answer = host.client("ann").get(PAGE, headers={"Accept-Language": "de"})
     assert "Access tokens" in Page(answer).text
     assert 'lang="en"' in answer.text
 
 
-def test_with_a_catalogue_the_page_speaks_the_readers_language(german_host: Host) -> None:
+def test_with_a_catalog_the_page_is_in_the_reader_s_language(german_host: Host) -> None:
     client = german_host.client("ann")
     for language, word in (("de", "Zugriffsschlüssel"), ("en", "Access tokens"), ("de", "Zugriffsschlüssel")):
         answer = client.get(PAGE, headers={"Accept-Language": language})
@@ -64,20 +64,20 @@ def test_with_a_catalogue_the_page_speaks_the_readers_language(german_host: Host
         assert f'lang="{language}"' in answer.text
 
 
-def test_a_language_without_a_catalogue_gets_english_words_and_english_dates(german_host: Host) -> None:
+def test_a_language_without_a_catalog_gets_english_texts_and_english_dates(german_host: Host) -> None:
     with german_host.app.test_request_context(headers={"Accept-Language": "fr"}):
         assert texts.gettext("Access tokens") == "Access tokens"
         assert texts.exact_time(NOON) == "1 March 2026, 12:00 UTC"
         assert texts.language() == "en"
 
 
-def test_dates_and_sentences_speak_one_language(german_host: Host) -> None:
+def test_dates_and_sentences_are_in_one_language(german_host: Host) -> None:
     with german_host.app.test_request_context(headers={"Accept-Language": "de"}):
         assert texts.exact_time(NOON) == "1. März 2026 um 12:00 UTC"
         assert texts.language() == "de"
 
 
-def test_a_refusal_speaks_the_readers_language(german_host: Host) -> None:
+def test_a_refusal_is_in_the_reader_s_language(german_host: Host) -> None:
     client, german = german_host.client("ann"), {"Accept-Language": "de"}
     answer = client.post(NEW, data={"name": "x", "lifetime_days": "x"}, headers=german)
     assert "1 bis 99999 Tage." in Page(answer).text
@@ -86,7 +86,7 @@ def test_a_refusal_speaks_the_readers_language(german_host: Host) -> None:
     assert "Mehr als 1 geht nicht." in Page(full).text
 
 
-def test_numbers_take_the_plural_of_the_language_and_a_percent_sign_is_only_that(german_host: Host) -> None:
+def test_numbers_take_the_plural_of_the_language_and_a_percent_sign_stays_literal(german_host: Host) -> None:
     with german_host.app.test_request_context(headers={"Accept-Language": "de"}):
         assert texts.relative_time(NOON + timedelta(days=1), NOON) == "in 1 Tag, 100 %"
         assert texts.relative_time(NOON + timedelta(days=7), NOON) == "in 7 Tagen, 100 %"
@@ -101,7 +101,7 @@ def test_a_message_outside_an_application_is_english() -> None:
     assert texts.format_date(NOON) == "1 March 2026"
 
 
-def test_a_percent_sign_in_a_value_or_a_message_without_values_is_only_that() -> None:
+def test_a_percent_sign_in_a_value_or_a_message_without_values_stays_literal() -> None:
     assert texts.gettext("100 %") == "100 %"
     assert texts.gettext("“%(name)s”", name="100 %s %(name)s") == "“100 %s %(name)s”"
 
@@ -130,5 +130,5 @@ def test_a_percent_sign_in_a_value_or_a_message_without_values_is_only_that() ->
         (timedelta(days=-3653), "10 years ago"),
     ],
 )
-def test_a_distance_is_said_in_the_unit_that_people_would_take(ahead: timedelta, words: str) -> None:
+def test_a_relative_time_is_given_in_the_largest_unit(ahead: timedelta, words: str) -> None:
     assert texts.relative_time(NOON + ahead, NOON) == words

@@ -19,7 +19,7 @@ from flask_access_tokens.tokens import TokenRefused
 from host import Clock, Host, bearer
 
 
-def test_a_generated_token_is_what_was_wished_for(stored_host: Host, clock: Clock) -> None:
+def test_a_generated_token_has_the_requested_values(stored_host: Host, clock: Clock) -> None:
     made = stored_host.generate(
         "ann", " laptop ", description="On the desk", lifetime_days=30, scopes=["write", "read"]
     )
@@ -75,7 +75,7 @@ def test_scopes_may_come_from_any_iterable(host: Host) -> None:
     assert host.generate(scopes=iter({"write": 1})).token.scopes == ("write",)
 
 
-def test_one_nonce_makes_one_token(stored_host: Host) -> None:
+def test_one_nonce_generates_one_token(stored_host: Host) -> None:
     stored_host.generate("ann", nonce="once")
     with stored_host.app.app_context():
         with pytest.raises(tokens.AlreadyGenerated) as refusal:
@@ -87,7 +87,7 @@ def test_one_nonce_makes_one_token(stored_host: Host) -> None:
         assert len(tokens.owned_by("ann")) == 2
 
 
-def test_a_nonce_of_somebody_else_is_not_called_generated(stored_host: Host) -> None:
+def test_a_nonce_of_another_owner_is_not_reported_as_already_generated(stored_host: Host) -> None:
     stored_host.generate("ann", nonce="once")
     with stored_host.app.app_context():
         with pytest.raises(IntegrityError):
@@ -101,7 +101,7 @@ def test_a_nonce_that_does_not_fit_is_an_error(host: Host, nonce: str) -> None:
         tokens.generate("ann", "laptop", nonce=nonce)
 
 
-def test_a_refused_wish_leaves_what_the_host_began_alone(stored_host: Host) -> None:
+def test_a_refused_generation_leaves_the_host_s_transaction_alone(stored_host: Host) -> None:
     stored_host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 1
     stored_host.generate("ann")
     with stored_host.app.app_context():
@@ -117,7 +117,11 @@ def test_a_refused_wish_leaves_what_the_host_began_alone(stored_host: Host) -> N
     assert [row["name"] for row in stored_host.rows()] == ["laptop"]
 
 
-def test_find_gives_none_for_whatever_is_no_secret_of_a_live_token(host: Host, clock: Clock) -> None:
+def test_a_generated_token_that_expires_soon_is_expiring_at_once(host: Host) -> None:
+    assert [host.generate(lifetime_days=days).token.status for days in (5, 30)] == ["expiring", "active"]
+
+
+def test_find_returns_none_for_anything_but_the_secret_of_a_live_token(host: Host, clock: Clock) -> None:
     old, gone = host.generate(lifetime_days=1).secret, host.generate()
     with host.app.app_context():
         tokens.delete("ann", gone.token.id)
@@ -132,7 +136,7 @@ def test_find_gives_none_for_whatever_is_no_secret_of_a_live_token(host: Host, c
 
 
 @pytest.mark.case("F01")
-def test_a_token_ends_at_the_very_microsecond_of_its_expiry(stored_host: Host, clock: Clock) -> None:
+def test_a_token_is_refused_from_the_exact_microsecond_of_its_expiry(stored_host: Host, clock: Clock) -> None:
     made, client = stored_host.generate(lifetime_days=30), stored_host.client()
     clock.pass_(days=30, microseconds=-1)
     assert client.get("/api", headers=bearer(made.secret)).status_code == 200
@@ -143,7 +147,7 @@ def test_a_token_ends_at_the_very_microsecond_of_its_expiry(stored_host: Host, c
 
 
 @pytest.mark.case("F06")
-def test_a_token_that_never_expires_is_good_in_fifty_years(stored_host: Host, clock: Clock) -> None:
+def test_a_token_that_never_expires_is_valid_in_fifty_years(stored_host: Host, clock: Clock) -> None:
     made = stored_host.generate(lifetime_days=-1)
     assert made.token.expires_at is None
     clock.pass_(days=365.25 * 50)
@@ -170,13 +174,13 @@ def test_an_expired_token_is_listed_can_be_deleted_and_stays_refused(stored_host
 
 
 @pytest.mark.case("F11")
-def test_a_token_is_good_at_once_for_a_clock_that_is_behind(stored_host: Host, clock: Clock) -> None:
+def test_a_token_is_valid_at_once_for_a_clock_that_is_behind(stored_host: Host, clock: Clock) -> None:
     made = stored_host.generate()
     clock.pass_(seconds=-2)
     assert stored_host.client().get("/api", headers=bearer(made.secret)).status_code == 200
 
 
-def test_an_owner_s_tokens_come_newest_first_and_by_id_where_they_are_of_one_moment(host: Host, clock: Clock) -> None:
+def test_an_owner_s_tokens_come_newest_first_and_by_id_where_their_times_are_equal(host: Host, clock: Clock) -> None:
     old = host.generate("ann", "old").token
     clock.pass_(seconds=1)
     new = sorted(host.generate("ann", f"new {number}").token.id for number in range(8))
@@ -206,7 +210,7 @@ def test_a_person_deletes_their_own_tokens_and_nobody_else_s(stored_host: Host) 
 
 
 @pytest.mark.case("C14")
-def test_delete_all_ends_every_token_of_one_owner(stored_host: Host) -> None:
+def test_delete_all_deletes_every_token_of_one_owner(stored_host: Host) -> None:
     ann = [stored_host.generate("ann").secret for _ in range(3)]
     bob = stored_host.generate("bob").secret
     with stored_host.app.app_context():
@@ -218,7 +222,7 @@ def test_delete_all_ends_every_token_of_one_owner(stored_host: Host) -> None:
 
 
 @pytest.mark.case("F12")
-def test_prune_removes_what_expired_long_ago_and_counts_it_beforehand(
+def test_prune_deletes_what_expired_long_ago_and_a_dry_run_counts_it(
     stored_host: Host, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "BATCH", 3)
@@ -240,8 +244,8 @@ def test_prune_removes_what_expired_long_ago_and_counts_it_beforehand(
         assert len(tokens.owned_by("ann")) == 11
         with stored_host.statements() as seen:
             assert tokens.prune() == 8
-        verbs = [statement.split()[0] for statement in seen]
-        assert verbs == ["SELECT", "DELETE"] * 3
+        kinds = [statement.split()[0] for statement in seen]
+        assert kinds == ["SELECT", "DELETE"] * 3
         with stored_host.statements() as seen:
             assert tokens.prune() == 0
         assert [statement.split()[0] for statement in seen] == ["SELECT"]
@@ -253,7 +257,7 @@ def test_prune_removes_what_expired_long_ago_and_counts_it_beforehand(
 
 @pytest.mark.case("F05")
 @pytest.mark.parametrize("days", [-1, 1.5, "30", None, True, 100_000])
-def test_prune_refuses_days_that_cannot_be(host: Host, days: Any) -> None:
+def test_prune_refuses_invalid_days(host: Host, days: Any) -> None:
     with host.app.app_context(), pytest.raises(ValueError, match="whole number of days"):
         tokens.prune(days)
 
@@ -270,7 +274,7 @@ def test_everyone_s_tokens_come_in_batches_by_owner_each_once(
     assert len(seen) == 5
 
 
-def test_whoever_hears_of_a_new_token_sees_no_secret(host: Host) -> None:
+def test_the_signal_of_a_new_token_has_no_secret(host: Host) -> None:
     heard: list[str] = []
     with token_generated.connected_to(lambda sender, token: heard.append(repr(token)), host.app):
         made = host.generate()
@@ -280,12 +284,12 @@ def test_whoever_hears_of_a_new_token_sees_no_secret(host: Host) -> None:
     assert secret.candidate_digests(made.secret, ())["sha256"] not in repr(made.token)
 
 
-def test_the_verbs_outside_an_application_that_was_set_up_say_what_to_do() -> None:
+def test_the_operations_in_an_application_that_was_not_set_up_raise_a_clear_error() -> None:
     with Flask("bare").app_context(), pytest.raises(RuntimeError, match="init_app"):
         tokens.owned_by("ann")
 
 
-def test_a_text_is_told_from_other_credentials_by_its_form_alone(host: Host) -> None:
+def test_a_secret_is_distinguished_from_other_credentials_by_its_form_alone(host: Host) -> None:
     made = host.generate().secret
     host.app.config["ACCESS_TOKENS_PREFIX"] = ["new", "pat"]
     with host.app.app_context(), host.statements() as seen:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from catalogs import GERMAN, NEW, NOON, PAGE, PLACE, both, client_of, messages, speak, words
+from catalogs import GERMAN, NEW, NOON, PAGE, PLACEHOLDER, both, client_of, messages, set_up_babel, words
 from flask_access_tokens import clock, texts, tokens
 from host import Host
 from markup import Page
@@ -15,13 +15,13 @@ from markup import Page
 
 @pytest.fixture
 def german(make_host: Callable[..., Host]) -> Host:
-    """A host that speaks the language which the browser asks for, and whose own words are German."""
+    """A host in the language that the browser requests, with German texts of its own."""
     host = make_host(ACCESS_TOKENS_SCOPES={"read": "Dinge lesen", "write": "Dinge ändern"})
-    speak(host)
+    set_up_babel(host)
     return host
 
 
-PLACES = {
+PLACEHOLDER_VALUES = {
     "name": r"wxyz\d*",
     "day": r"\d{1,2}\. \w+ \d{4}",
     "date": r"(?:\d{1,2}\. \w+ \d{4}|\{date\})",
@@ -29,27 +29,29 @@ PLACES = {
     "zone": "UTC",
     "distance": r"(?:vor \d+ \w+|in \d+ \w+|gerade eben|gleich|\{distance\})",
 }
-"""What may stand in the place of a message; in any other a number."""
+"""The values that fit a named placeholder; any other placeholder takes a number."""
 
 
 def pattern(translation: str) -> str:
-    """An expression that a message fits with its places filled."""
-    parts = PLACE.split(" ".join(translation.split()))
-    return "".join(PLACES.get(part, r"\d+") if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    """A regular expression that matches a message with its placeholders filled in."""
+    parts = PLACEHOLDER.split(" ".join(translation.split()))
+    return "".join(
+        PLACEHOLDER_VALUES.get(part, r"\d+") if index % 2 else re.escape(part) for index, part in enumerate(parts)
+    )
 
 
-SAYINGS = [pattern(translation) for message in messages(GERMAN) for _, translation in both(message)]
+MESSAGES = [pattern(translation) for message in messages(GERMAN) for _, translation in both(message)]
 DATA = [
     r"wxyz\d*|Zweck",
     r"pat_…\w{4}|[0-9a-f-]{36}|\d+|·|−?1",
     r"read|write|Dinge lesen|Dinge ändern",
     r"curl -H .*|\{time\} Ihrer Zeit",
 ]
-GERMAN_ONLY = re.compile(rf"(?:(?:{'|'.join([*SAYINGS, *DATA])})[ .·]*)+")
+GERMAN_ONLY = re.compile(rf"(?:(?:{'|'.join([*MESSAGES, *DATA])})[ .·]*)+")
 
 
 def unexplained(answer: Any) -> list[str]:
-    """What a page says that is neither in the German catalogue nor the host's."""
+    """The texts of a page that are neither in the German catalog nor the host's."""
     return [text for text in words(answer) if not GERMAN_ONLY.fullmatch(text)]
 
 
@@ -80,12 +82,12 @@ def test_the_form_is_german_with_its_help_and_its_errors(german: Host) -> None:
     assert unexplained(answer) == []
     for element_id in ("name", "description", "lifetime_days", "scopes"):
         assert f'id="access-tokens-{element_id}-error"' in answer.text
-    for wish in ({"name": "\x07"}, {"name": ""}, {"scopes": ["read", "read"], "name": "wxyz"}):
-        assert unexplained(client.post(NEW, data={"lifetime_days": "7", **wish})) == []
+    for form in ({"name": "\x07"}, {"name": ""}, {"scopes": ["read", "read"], "name": "wxyz"}):
+        assert unexplained(client.post(NEW, data={"lifetime_days": "7", **form})) == []
 
 
 @pytest.mark.parametrize("most", [1, 90])
-def test_a_host_s_maximum_is_said_in_german(german: Host, most: int) -> None:
+def test_a_host_s_maximum_lifetime_is_named_in_german(german: Host, most: int) -> None:
     german.app.config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"] = most
     assert unexplained(client_of(german).get(NEW)) == []
     assert unexplained(client_of(german).post(NEW, data={"name": "wxyz", "lifetime_days": "91"})) == []
@@ -94,11 +96,11 @@ def test_a_host_s_maximum_is_said_in_german(german: Host, most: int) -> None:
 def test_a_new_token_and_the_refusal_of_a_second_are_german(german: Host) -> None:
     client = client_of(german)
     (nonce,) = Page(client.get(NEW)).form("/new").fields["nonce"]
-    wish = {"name": "wxyz", "lifetime_days": "7", "nonce": nonce}
-    made = client.post(NEW, data=wish)
+    form = {"name": "wxyz", "lifetime_days": "7", "nonce": nonce}
+    made = client.post(NEW, data=form)
     assert "Ihr neues Token" in made.text
     assert unexplained(made) == []
-    again = client.post(NEW, data=wish)
+    again = client.post(NEW, data=form)
     assert again.status_code == 409
     assert "Sein Geheimnis wurde einmal angezeigt" in again.text
     assert unexplained(again) == []
@@ -106,12 +108,12 @@ def test_a_new_token_and_the_refusal_of_a_second_are_german(german: Host) -> Non
     full = client.post(NEW, data={"name": "wxyz", "lifetime_days": "7"})
     assert "Sie haben bereits 1 Token" in full.text
     assert unexplained(full) == []
-    expired = client.post(NEW, data={**wish, "nonce": "broken"})
+    expired = client.post(NEW, data={**form, "nonce": "broken"})
     assert "Dieses Formular ist abgelaufen" in expired.text
     assert unexplained(expired) == []
 
 
-def test_the_question_is_german_for_a_used_an_unused_and_an_expired_token(
+def test_the_confirmation_is_german_for_a_used_an_unused_and_an_expired_token(
     german: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, token = client_of(german), german.generate("ann", "wxyz", lifetime_days=7)
@@ -152,13 +154,13 @@ def test_the_errors_of_the_page_are_german(german: Host) -> None:
     assert (lost.status_code, "gerade nicht erreichbar" in lost.text) == (503, True)
 
 
-def test_a_first_use_is_told_in_german(german: Host) -> None:
+def test_a_first_use_is_announced_in_german(german: Host) -> None:
     token = german.generate("ann", "wxyz")
     german.client().get("/api", headers={"Authorization": f"Bearer {token.secret}"})
     assert client_of(german).get(f"{PAGE}{token.token.id}/use").get_json()["distance"] == "gerade eben"
 
 
-def test_a_refused_wish_speaks_german_and_the_api_does_not(german: Host) -> None:
+def test_a_refused_form_is_german_and_the_api_is_english(german: Host) -> None:
     asking = german.app.test_request_context(headers={"Accept-Language": "de"})
     with asking, pytest.raises(tokens.TokenRefused, match=r"^Geben Sie dem Token einen Namen"):
         tokens.generate("ann", "")
@@ -192,6 +194,6 @@ def test_each_request_is_answered_in_its_language_or_in_english(german: Host, la
         (timedelta(days=-1000), "vor 3 Jahren"),
     ],
 )
-def test_german_distances_take_the_right_case_and_number(german: Host, ahead: timedelta, said: str) -> None:
+def test_german_relative_times_take_the_right_case_and_number(german: Host, ahead: timedelta, said: str) -> None:
     with german.app.test_request_context(headers={"Accept-Language": "de"}):
         assert texts.relative_time(NOON + ahead, NOON) == said

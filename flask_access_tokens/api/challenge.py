@@ -12,7 +12,7 @@ MALFORMED = "The access token is malformed, unknown or no longer valid."
 
 
 class BearerError(HTTPException):
-    """A refusal of the guard. The host's error handlers may write another body; the headers stand."""
+    """A refusal of the guard. The host's error handlers may replace the body; the headers are kept."""
 
     error: str
     error_in_challenge = True
@@ -29,7 +29,7 @@ class BearerError(HTTPException):
         return [("Content-Type", "application/json"), *self.auth_headers()]
 
     def auth_headers(self) -> list[tuple[str, str]]:
-        """Return the headers that the response has whatever an error handler of the host's makes of it."""
+        """Return the headers that the response has, whatever the host's error handlers return."""
         return [("Cache-Control", "no-store"), ("WWW-Authenticate", self._challenge())]
 
     def _challenge(self) -> str:

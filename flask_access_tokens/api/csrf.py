@@ -29,8 +29,8 @@ def _check_by_default(app: Flask) -> bool:
 def _guard_decides(app: Flask) -> bool:
     """Return whether a guard answers for this request, so that its cookies have no effect.
 
-    A guarded view is refused without a bearer credential; one with an optional token then is a view like any other. No
-    web page can make a browser send a bearer credential.
+    A guarded view refuses a request without a bearer credential, and no web page can make a browser send one. A view
+    with an optional token accepts such a request, so the usual check applies to it.
     """
     guard = routes.guard_of_request(app, request.endpoint, request.method)
     if guard is None:

@@ -37,7 +37,7 @@ _STATE = "flask_access_tokens.guard"
 
 @dataclass(slots=True)
 class _GuardState:
-    """What the guards of one application found out about a request."""
+    """The result of the guards of one application for a request."""
 
     state: State
     token: Token | None = None
@@ -243,7 +243,7 @@ def _is_preflight() -> bool:
 def set_headers(response: Response) -> None:
     """Set the headers of the response to a guarded request.
 
-    A challenge that an error handler of the host's left out is put back.
+    A challenge that the host's error handler omitted is restored.
     """
     found = _guard_state(request)
     if found is None:

@@ -31,7 +31,7 @@ class Route:
 
 
 def mark_guarded(guarded: Any, view: Any, guard: Guard) -> None:
-    """Record on the functions themselves that one guards the other; names would not prove it."""
+    """Record on the functions themselves that one guards the other, because decorators may copy names."""
     guarded._access_token_guard = (guarded, guard)
     while view is not None:
         with contextlib.suppress(AttributeError):  # methods and builtins take no attributes

@@ -17,7 +17,7 @@ def wants_fragment() -> bool:
 
 
 def set_headers(response: Response) -> None:
-    """Set the headers of a response of the page. The host's own CSP, framing and referrer headers stand."""
+    """Set the headers of a response of the page. The host's own CSP, framing and referrer headers are kept."""
     if request.blueprint != "access_tokens" or request.endpoint == "access_tokens.asset":
         return
     headers = response.headers

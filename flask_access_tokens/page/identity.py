@@ -1,4 +1,4 @@
-"""Whom the page is for: whoever is signed in to the session, never whoever sends a credential."""
+"""Who may use the page: whoever is signed in to the session, never the sender of a bearer credential."""
 
 import contextlib
 import warnings

@@ -1,4 +1,4 @@
-"""The views of the page. GET shows, POST does, at the same URL."""
+"""The views of the page. GET renders a form or a confirmation, and POST to the same URL submits it."""
 
 import functools
 import uuid

@@ -51,9 +51,9 @@ def session_connection(state: State, session: Session) -> Connection:
 
 
 def bind_arguments(state: State) -> dict[str, Any]:
-    """Return what a session is asked for its bind with.
+    """Return the arguments for ``Session.get_bind``.
 
-    It is an update, so that a session that reads from a replica names the primary.
+    They describe an update, so that a session that reads from a replica returns the primary.
     """
     if state.bind_arguments is None:
         state.bind_arguments = {"mapper": state.model, "clause": token_table(state).update()}
@@ -62,7 +62,7 @@ def bind_arguments(state: State) -> dict[str, Any]:
 
 @contextmanager
 def reading(state: State) -> Iterator[Connection]:
-    """Give a connection to read from: the session's own where it has one, else a short one.
+    """Yield a connection to read from: the session's own if it has one, else a short-lived one.
 
     A request therefore never needs two connections.
     """
@@ -83,7 +83,7 @@ def reading(state: State) -> Iterator[Connection]:
 
 @contextmanager
 def writing(state: State) -> Iterator[Connection]:
-    """Give the connection of the host's session, and commit the session at the end.
+    """Yield the connection of the host's session, and commit the session at the end.
 
     A refused request neither commits nor rolls back what the host began; any other error rolls it back.
     """

@@ -1,4 +1,4 @@
-"""Tokens outside the database: what an application gets to see of a row."""
+"""The objects that the operations return: tokens and pages of tokens, without their digests."""
 
 import uuid
 from dataclasses import dataclass, fields

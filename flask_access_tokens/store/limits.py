@@ -19,7 +19,7 @@ _LOCK_SECONDS = 5
 
 @contextmanager
 def enforce_limit(connection: Connection, state: State, owner_id: str) -> Iterator[None]:
-    """Hold an owner's limit while a token is added: others who add one for them wait.
+    """Enforce an owner's limit while a token is added; concurrent additions for the same owner wait.
 
     The limit is exact at the default isolation levels; a PostgreSQL transaction at REPEATABLE READ counts what it saw
     first.

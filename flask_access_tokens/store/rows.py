@@ -47,7 +47,7 @@ def of_owner(state: State, owner_id: str) -> ColumnElement[bool]:
 
 
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
-    """Make a token of a row that begins with :data:`COLUMNS`, with its status at a time."""
+    """Return the token of a row that begins with :data:`COLUMNS`, with its status at a time."""
     id_, owner_id, name, description, scopes, created_at, expires_at, last_used_at, hint = row[:9]
     expires_at = expires_at and as_utc(expires_at)
     return Token(

@@ -12,7 +12,7 @@ from host import Host
 
 @pytest.fixture
 def reasons(host: Host) -> Iterator[list[str]]:
-    """Why the host refused, by its signals."""
+    """The reasons for which the host refused tokens, as its signals give them."""
     heard: list[str] = []
 
     def hear(sender: Flask, reason: str, token_id: uuid.UUID | None) -> None:

@@ -1,4 +1,4 @@
-"""The reading of the header, without any application."""
+"""Parsing of the Authorization header, without an application."""
 
 import time
 import tracemalloc
@@ -80,7 +80,7 @@ def test_another_scheme_carries_no_bearer_credential(value: str | None) -> None:
     "value",
     MALFORMED,
 )
-def test_a_malformed_bearer_value_counts_and_gives_no_credential(value: str) -> None:
+def test_a_malformed_bearer_value_counts_but_yields_no_credential(value: str) -> None:
     assert bearer.count_credentials(value) == 1
     assert bearer.read_credential(value) is None
 
@@ -97,7 +97,7 @@ def test_two_credentials_are_counted(value: str) -> None:
 @settings(max_examples=500)
 @given(st.text())
 @example("Bearer " + "," * 1000)
-def test_a_credential_is_given_for_nothing_but_one_word_after_one_scheme(value: str) -> None:
+def test_only_one_word_after_one_scheme_is_a_credential(value: str) -> None:
     found = bearer.read_credential(value)
     if found is not None:
         assert bearer.count_credentials(value) == 1
@@ -108,7 +108,7 @@ def test_a_credential_is_given_for_nothing_but_one_word_after_one_scheme(value: 
 
 @pytest.mark.case("B13", "B25")
 @pytest.mark.parametrize("unit", ["a", " ", ",", ", ", "Bearer ", ",Bearer", "bearer\t,", "\0"], ids=short)
-def test_ten_megabytes_cost_no_time_and_no_memory(unit: str) -> None:
+def test_ten_megabytes_take_no_extra_time_or_memory(unit: str) -> None:
     value = "Bearer " + unit * (10_000_000 // len(unit))
     tracemalloc.start()
     start = time.perf_counter()
@@ -119,3 +119,9 @@ def test_ten_megabytes_cost_no_time_and_no_memory(unit: str) -> None:
     tracemalloc.stop()
     assert spent < 0.05
     assert peak < 100_000
+
+
+def test_a_header_value_of_the_maximum_length_is_read_and_a_longer_one_is_not() -> None:
+    longest = "a" * (bearer.MAX_HEADER_LENGTH - len("Bearer "))
+    assert bearer.read_credential(f"Bearer {longest}") == longest
+    assert bearer.read_credential(f"Bearer {longest}a") is None

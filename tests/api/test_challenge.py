@@ -54,7 +54,7 @@ def test_unknown_deleted_expired_and_malformed_tokens_are_refused(
     ],
     ids=["none", "another scheme", "malformed", "unknown", "two"],
 )
-def test_the_body_says_what_the_challenge_says(host: Host, header: str, error: str, description: str) -> None:
+def test_the_body_has_the_error_of_the_challenge(host: Host, header: str, error: str, description: str) -> None:
     response = host.client().get("/api", headers={"Authorization": header})
     assert response.get_json() == {"error": error, "error_description": description}
     assert response.content_type == "application/json"
@@ -77,7 +77,7 @@ def test_a_missing_scope_names_every_scope_that_is_needed_once(host: Host) -> No
 
 
 @pytest.mark.case("A10")
-def test_every_challenge_keeps_to_the_characters_of_the_grammar() -> None:
+def test_every_challenge_has_only_the_characters_that_the_grammar_allows() -> None:
     scopes = {letter: "All" for letter in string.printable if re.fullmatch(r"[\x21\x23-\x5B\x5D-\x7E]", letter)}
     host = Host(ACCESS_TOKENS_SCOPES=scopes, ACCESS_TOKENS_REALM="the API of Ann's (staging)")
     with host.app.app_context():
@@ -140,14 +140,14 @@ def assert_all_challenges(host: Host, body: dict[str, str]) -> None:
 
 
 @pytest.mark.case("A15")
-def test_a_host_that_sends_the_refused_to_its_own_sign_in_still_shows_the_challenge(host: Host) -> None:
+def test_a_host_that_redirects_refused_requests_to_its_sign_in_still_sends_the_challenge(host: Host) -> None:
     host.app.errorhandler(401)(lambda error: redirect("/sign-in"))
     answer = host.client().get("/api")
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (REDIRECTED, BARE)
 
 
 @pytest.mark.parametrize(("status", "challenged"), [(200, False), (299, False), (300, True), (404, True)])
-def test_a_view_that_catches_the_refusal_may_answer_all_the_same(host: Host, status: int, challenged: bool) -> None:
+def test_a_view_that_catches_the_refusal_may_still_respond(host: Host, status: int, challenged: bool) -> None:
     @host.app.get("/lenient")
     def lenient() -> Response:
         try:

@@ -20,7 +20,7 @@ from host import Host, bearer
 from refusals import BARE, FORGED, INVALID, TWICE, assert_refused
 
 MANY = 3_000
-"""The soak sends 100,000."""
+"""The soak test sends 100,000."""
 
 
 @pytest.mark.case("B01", "B03", "B06", "B10")
@@ -56,7 +56,7 @@ def test_a_malformed_value_is_refused_without_sql(host: Host, reasons: list[str]
 
 
 def answer_of(host: Host, value: str) -> tuple[int, Any, bytes]:
-    """The answer to a value as a WSGI server hands it over, whatever stands in it."""
+    """The response to a header value as a WSGI server passes it on, whatever it contains."""
     environ = EnvironBuilder("/api").get_environ()
     environ["HTTP_AUTHORIZATION"] = value
     body, status, headers = run_wsgi_app(host.app, environ)
@@ -85,7 +85,7 @@ def test_a_secret_is_compared_exactly_on_every_database(stored_host: Host) -> No
 
 
 @pytest.mark.case("B12")
-def test_a_digest_that_differs_by_case_or_scheme_is_never_taken_for_the_row_s(stored_host: Host) -> None:
+def test_a_digest_that_differs_by_case_or_scheme_never_matches_the_row(stored_host: Host) -> None:
     made = stored_host.generate()
     digest = secret.candidate_digests(made.secret, ())["sha256"]
     state = stored_host.app.extensions["access_tokens"]
@@ -99,7 +99,7 @@ def test_a_digest_that_differs_by_case_or_scheme_is_never_taken_for_the_row_s(st
 
 @pytest.mark.case("B13")
 @pytest.mark.parametrize("size", [8_000, 9_000, 70_000, 10_000_000])
-def test_a_huge_value_costs_no_time_no_memory_and_no_sql(host: Host, size: int) -> None:
+def test_a_huge_value_takes_no_extra_time_no_memory_and_no_sql(host: Host, size: int) -> None:
     answer_of(host, "Bearer x")
     for value in ("Bearer " + "a" * size, "Bearer " + "Bearer," * (size // 7)):
         with host.statements() as seen:
@@ -107,7 +107,7 @@ def test_a_huge_value_costs_no_time_no_memory_and_no_sql(host: Host, size: int) 
             status, _, _ = answer_of(host, value)
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
-            # The fastest of many: whatever else the machine does can only slow one down.
+            # The fastest of many: other load on the machine can only slow a run down.
             spent = min(timeit.repeat(lambda value=value: answer_of(host, value), number=1, repeat=20))
         assert status in (400, 401)
         assert spent < 0.005
@@ -144,8 +144,8 @@ ODD = st.one_of(
 )
 
 
-def ask_with(host: Host, values: Iterable[str]) -> None:
-    """Hold the answer to each value, as a WSGI server hands it over, against the contract: SQL only for a secret."""
+def assert_contract_holds(host: Host, values: Iterable[str]) -> None:
+    """Send each header value as a WSGI server passes it on, and check the response: SQL runs only for a secret."""
     blank = EnvironBuilder("/api").get_environ()
     with host.statements() as seen:
         for value in values:
@@ -162,7 +162,7 @@ def ask_with(host: Host, values: Iterable[str]) -> None:
 @given(ODD)
 @example(f"Bearer {FORGED}")
 def test_no_header_value_ever_breaks_the_guard(host: Host, value: str) -> None:
-    ask_with(host, [value])
+    assert_contract_holds(host, [value])
 
 
 @pytest.mark.case("B25")
@@ -178,4 +178,4 @@ def test_no_mutation_of_a_good_header_value_breaks_the_guard(host: Host) -> None
             value[place : place + chance.randint(0, 3)] = piece if chance.random() < 0.9 else piece * 300
         return "".join(value)
 
-    ask_with(host, (mutated() for _ in range(MANY)))
+    assert_contract_holds(host, (mutated() for _ in range(MANY)))

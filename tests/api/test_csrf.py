@@ -1,4 +1,4 @@
-"""Guarded views beside the host's CSRFProtect."""
+"""Guarded views together with the host's CSRFProtect."""
 
 from collections.abc import Callable
 from functools import partial, wraps
@@ -10,7 +10,7 @@ from flask.views import MethodView
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
-from applications import application, made_in
+from applications import application, new_token_header
 from flask_access_tokens import (
     AccessTokens,
     current_token,
@@ -38,7 +38,7 @@ def test_a_guarded_post_passes_and_its_sibling_stays_protected(order: str) -> No
     app = protected(order)
     app.post("/guarded")(token_required(lambda: current_token.owner_id))
     app.post("/sibling", endpoint="sibling")(lambda: "changed")
-    client, header = app.test_client(), made_in(app)
+    client, header = app.test_client(), new_token_header(app)
     assert client.post("/guarded", headers=header).text == "ann"
     assert client.post("/guarded").status_code == 401
     for headers in ({}, header):
@@ -57,7 +57,7 @@ def test_a_view_of_the_same_name_stays_protected() -> None:
     assert guarded.__module__ == opened.__module__
     app.add_url_rule("/guarded", "guarded", guarded, methods=["POST"])
     app.add_url_rule("/open", "open", opened, methods=["POST"])
-    client, header = app.test_client(), made_in(app)
+    client, header = app.test_client(), new_token_header(app)
     assert client.post("/guarded", headers=header).status_code == 200
     assert client.post("/open", headers=header).status_code == 400
 
@@ -74,15 +74,15 @@ def with_wraps(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.case("D05")
-def test_a_decorator_without_wraps_opens_no_other_view() -> None:
+def test_a_decorator_without_wraps_exempts_no_other_view() -> None:
     app = protected("before")
     app.add_url_rule("/inside", "inside", token_required(without_wraps(lambda: "in")), methods=["POST"])
     app.add_url_rule("/outside", "outside", without_wraps(token_required(lambda: "in")), methods=["POST"])
     app.add_url_rule("/open", "open", without_wraps(lambda: "changed"), methods=["POST"])
-    client, header = app.test_client(), made_in(app)
+    client, header = app.test_client(), new_token_header(app)
     assert client.post("/inside", headers=header).status_code == 200
     assert client.post("/open", headers=header).status_code == 400
-    # A guard that cannot be seen from outside costs the view its exemption, never another view its protection.
+    # Where the guard cannot be detected, its view is not exempt; no other view loses its protection.
     assert client.post("/outside", headers=header).status_code == 400
 
 
@@ -102,7 +102,7 @@ def test_a_view_that_copied_a_guard_s_attributes_stays_protected() -> None:
     del imposter.__dict__["__wrapped__"]
     app.add_url_rule("/guarded", "guarded", with_wraps(guarded), methods=["POST"])
     app.add_url_rule("/imposter", "imposter", imposter, methods=["POST"])
-    client, header = app.test_client(), made_in(app)
+    client, header = app.test_client(), new_token_header(app)
     assert client.post("/guarded", headers=header).status_code == 200
     assert client.post("/imposter", headers=header).status_code == 400
 
@@ -111,7 +111,7 @@ def test_a_view_that_copied_a_guard_s_attributes_stays_protected() -> None:
 def test_an_optional_view_is_exempt_only_for_a_request_with_a_bearer_token() -> None:
     app = protected("after")
     app.post("/optional")(token_required(optional=True)(lambda: current_token.owner_id if current_token else "anon"))
-    client, header = app.test_client(), made_in(app)
+    client, header = app.test_client(), new_token_header(app)
     assert client.post("/optional", headers=header).text == "ann"
     assert client.post("/optional").status_code == 400
     assert client.post("/optional", headers={"Authorization": "Basic x"}).status_code == 400
@@ -146,7 +146,7 @@ def test_guarded_blueprints_and_classes_are_exempt_and_others_are_not() -> None:
     app.add_url_rule("/half", view_func=Half.as_view("half"))
     app.add_url_rule("/whole", view_func=Whole.as_view("whole"))
     app.config["ACCESS_TOKENS_SCOPES"] = {"read": "Read"}
-    client, header = app.test_client(), made_in(app, scopes=["read"])
+    client, header = app.test_client(), new_token_header(app, scopes=["read"])
     for path in ("/outer/", "/outer/inner/", "/half", "/whole"):
         assert client.post(path, headers=header).status_code == 200, path
         assert client.post(path).status_code == 401, path
@@ -166,11 +166,11 @@ def test_one_csrf_object_protects_two_applications_each_by_its_own_views() -> No
     one.add_url_rule("/save", "save", token_required(lambda: "changed"), methods=["POST"])
     two.add_url_rule("/save", "save", lambda: "changed", methods=["POST"])
     for _ in range(2):
-        assert one.test_client().post("/save", headers=made_in(one)).status_code == 200
-        assert two.test_client().post("/save", headers=made_in(two)).status_code == 400
+        assert one.test_client().post("/save", headers=new_token_header(one)).status_code == 200
+        assert two.test_client().post("/save", headers=new_token_header(two)).status_code == 400
 
 
-def test_a_host_that_checks_chosen_views_itself_goes_on_doing_so() -> None:
+def test_a_host_that_checks_selected_views_itself_keeps_doing_so() -> None:
     app = application(WTF_CSRF_CHECK_DEFAULT=False)
     AccessTokens(app, SQLAlchemy(app))
     csrf = CSRFProtect(app)
@@ -181,7 +181,7 @@ def test_a_host_that_checks_chosen_views_itself_goes_on_doing_so() -> None:
     assert app.test_client().post("/open").status_code == 200
 
 
-def test_a_host_that_exempts_views_itself_goes_on_doing_so() -> None:
+def test_a_host_that_exempts_views_itself_keeps_doing_so() -> None:
     app = application()
     AccessTokens(app, SQLAlchemy(app))
     csrf = CSRFProtect(app)

@@ -13,7 +13,7 @@ from flask_access_tokens.tokens import Token
 from host import Host, bearer
 
 
-def test_current_token_tells_everything_but_the_secret(stored_host: Host) -> None:
+def test_current_token_has_every_field_but_the_secret(stored_host: Host) -> None:
     @stored_host.app.get("/all")
     @token_required
     def everything() -> Any:
@@ -34,17 +34,17 @@ def test_current_token_tells_everything_but_the_secret(stored_host: Host) -> Non
         }
 
     made = stored_host.generate("ann", "laptop", description="On the desk", scopes=["write", "read"])
-    told = stored_host.client().get("/all", headers=bearer(made.secret)).get_json()
-    assert told["id"] == str(made.token.id)
-    assert (told["name"], told["description"], told["owner_id"]) == ("laptop", "On the desk", "ann")
-    assert told["scopes"] == "('read', 'write')"
-    assert told["created_at"] == str(made.token.created_at)
-    assert told["expires_at"] == str(made.token.expires_at)
-    assert told["created_at"].endswith("+00:00")
-    assert told["last_used_at"] == "None"
+    data = stored_host.client().get("/all", headers=bearer(made.secret)).get_json()
+    assert data["id"] == str(made.token.id)
+    assert (data["name"], data["description"], data["owner_id"]) == ("laptop", "On the desk", "ann")
+    assert data["scopes"] == "('read', 'write')"
+    assert data["created_at"] == str(made.token.created_at)
+    assert data["expires_at"] == str(made.token.expires_at)
+    assert data["created_at"].endswith("+00:00")
+    assert data["last_used_at"] == "None"
 
 
-def test_current_token_is_falsy_without_a_token_and_an_error_tells_what_to_do(host: Host) -> None:
+def test_current_token_is_falsy_without_a_token_and_its_error_is_clear(host: Host) -> None:
     message = (
         "This request has no access token. Guard the view with @token_required; under optional=True ask"
         ' "if current_token" first.'
@@ -119,7 +119,7 @@ def test_two_applications_in_one_process_never_mix(make_host: Callable[..., Host
     assert wrong == []
 
 
-def test_every_door_says_what_is_missing_in_an_application_that_was_not_set_up() -> None:
+def test_every_guard_raises_a_clear_error_in_an_application_that_was_not_set_up() -> None:
     app = Flask("bare")
     app.config["TESTING"] = True
     app.get("/api")(token_required(lambda: "in"))

@@ -1,4 +1,4 @@
-"""The guard: whom it lets in, and what it leaves to the view."""
+"""The guard: which requests it accepts, and what it leaves to the view."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from refusals import BARE, FORGED, INVALID, TWICE, assert_refused
 
 
 @pytest.mark.case("A02")
-def test_a_good_token_lets_its_owner_in(stored_host: Host) -> None:
+def test_a_valid_token_authenticates_its_owner(stored_host: Host) -> None:
     secret = stored_host.generate("ann", scopes=["read"]).secret
     response = stored_host.client().get("/api", headers=bearer(secret))
     assert response.get_json() == {"owner": "ann", "scopes": ["read"]}
@@ -22,7 +22,7 @@ def test_a_good_token_lets_its_owner_in(stored_host: Host) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 302, 404, 500])
-def test_an_answer_of_the_view_s_own_stays_as_it_is(host: Host, status: int) -> None:
+def test_a_response_of_the_view_itself_is_left_unchanged(host: Host, status: int) -> None:
     host.app.get("/own")(token_required(lambda: Response(status=status)))
     response = host.client().get("/own", headers=bearer(host.generate().secret))
     assert response.status_code == status
@@ -32,13 +32,13 @@ def test_an_answer_of_the_view_s_own_stays_as_it_is(host: Host, status: int) -> 
 @pytest.mark.case("A03", "A04", "A05")
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer  ", "BEARER       ", "bEaReR "])
-def test_the_scheme_is_read_in_any_case_and_with_any_number_of_blanks(host: Host, name: str, scheme: str) -> None:
+def test_the_scheme_is_read_in_any_case_and_with_any_number_of_spaces(host: Host, name: str, scheme: str) -> None:
     header = {name: scheme + host.generate().secret}
     assert host.client().get("/api", headers=header).status_code == 200
 
 
 @pytest.mark.parametrize("scope", ["", "a b", 'a"b', "a\\b", "läs", "a\r\nb", "a\tb", "\x7f"])
-def test_a_guard_with_a_scope_that_breaks_the_header_is_an_error_where_it_is_written(scope: str) -> None:
+def test_a_guard_with_a_scope_that_breaks_the_header_raises_at_decoration(scope: str) -> None:
     with pytest.raises(ValueError, match="RFC 6749"):
         token_required(scope)
     with pytest.raises(ValueError, match="RFC 6749"):
@@ -46,7 +46,7 @@ def test_a_guard_with_a_scope_that_breaks_the_header_is_an_error_where_it_is_wri
 
 
 @pytest.mark.parametrize("scope", [None, 7, ["read"], ("read", "write")])
-def test_a_guard_with_a_scope_that_is_no_text_is_an_error_where_it_is_written(scope: Any) -> None:
+def test_a_guard_with_a_scope_that_is_not_a_string_raises_at_decoration(scope: Any) -> None:
     with pytest.raises(TypeError, match="reports:read"):
         token_required(scope)
 
@@ -84,7 +84,7 @@ def test_the_guard_leaves_the_body_for_the_view_to_read(host: Host) -> None:
 
 
 @pytest.mark.case("A16")
-def test_a_session_cookie_never_opens_the_api(host: Host) -> None:
+def test_a_session_cookie_never_grants_access_to_the_api(host: Host) -> None:
     client = host.client("ann")
     host.generate("ann")
     answer = client.get("/api")
@@ -92,13 +92,13 @@ def test_a_session_cookie_never_opens_the_api(host: Host) -> None:
 
 
 @pytest.mark.case("A16")
-def test_the_token_s_owner_counts_even_in_somebody_else_s_session(host: Host) -> None:
+def test_the_token_s_owner_counts_even_in_another_user_s_session(host: Host) -> None:
     secret = host.generate("ann").secret
     assert host.client("bob").get("/api", headers=bearer(secret)).get_json()["owner"] == "ann"
 
 
 @pytest.mark.case("A19")
-def test_an_optional_token_is_none_or_good_but_never_bad(host: Host) -> None:
+def test_an_optional_token_is_absent_or_valid_but_never_invalid(host: Host) -> None:
     client = host.client()
     assert client.get("/optional").get_json() == {"owner": None}
     assert client.get("/optional", headers={"Authorization": "Basic x"}).get_json() == {"owner": None}
@@ -108,7 +108,7 @@ def test_an_optional_token_is_none_or_good_but_never_bad(host: Host) -> None:
     assert_refused(client.get("/optional", headers=bearer("a, Bearer b")), 400, TWICE)
 
 
-def test_an_optional_view_s_answer_varies_by_the_token_for_the_anonymous_too(host: Host) -> None:
+def test_an_optional_view_s_response_varies_by_the_token_for_anonymous_requests_too(host: Host) -> None:
     assert "authorization" in host.client().get("/optional").vary
 
 
@@ -120,7 +120,7 @@ def test_behind_a_proxy_nothing_changes(host: Host) -> None:
 
 
 @pytest.mark.case("D09")
-def test_a_view_s_caching_is_kept_and_a_cache_never_mixes_people_up(host: Host) -> None:
+def test_a_view_s_caching_is_kept_and_a_cache_never_mixes_up_users(host: Host) -> None:
     @host.app.get("/cached")
     @token_required(optional=True)
     def cached() -> Response:
@@ -154,7 +154,7 @@ def test_a_view_s_caching_is_kept_and_a_cache_never_mixes_people_up(host: Host) 
 
 
 @pytest.mark.case("D15")
-def test_an_error_in_the_view_is_the_host_s_to_answer(host: Host) -> None:
+def test_an_error_in_the_view_is_handled_by_the_host(host: Host) -> None:
     host.app.config["PROPAGATE_EXCEPTIONS"] = False
     host.app.errorhandler(500)(lambda error: ("The host is sorry.", 500))
     host.app.get("/broken")(token_required(lambda: 1 / 0))

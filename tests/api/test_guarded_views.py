@@ -61,7 +61,7 @@ def test_an_async_method_and_a_plain_view_class_are_guarded(host: Host) -> None:
 
 
 @pytest.mark.case("A18")
-def test_a_streamed_answer_is_guarded_and_knows_its_token_to_the_end(host: Host) -> None:
+def test_a_streamed_response_is_guarded_and_has_its_token_until_it_ends(host: Host) -> None:
     @host.app.get("/view")
     @token_required("read")
     def view() -> Response:
@@ -125,7 +125,7 @@ def test_a_guarded_view_in_a_guarded_blueprint_needs_the_scopes_of_both_and_one_
 
 
 def assert_guarded(host: Host, scope: bool = True) -> None:
-    """Hold ``/view``, which answers the owner's id, against A01, A02 and A08."""
+    """Check that ``/view``, which returns the owner's id, satisfies A01, A02 and A08."""
     client = host.client()
     assert_refused(client.get("/view"), 401, BARE)
     assert_refused(client.get("/view", headers=bearer(FORGED)), 401, INVALID)

@@ -41,7 +41,7 @@ def test_a_preflight_passes_with_cross_origin_above_the_guard(host: Host, method
     client = host.client()
     try:
         client.options("/open", headers=PREFLIGHT)
-    except TypeError as error:  # it calls a function of Flask whose signature has changed
+    except TypeError as error:  # Flask-CORS calls a function of Flask whose signature has changed
         pytest.skip(f"Flask-Cors's decorator does not work with this Flask: {error}")
     preflight = client.options("/view", headers=PREFLIGHT)
     assert preflight.status_code == 200
@@ -54,7 +54,7 @@ def test_a_preflight_passes_with_cross_origin_above_the_guard(host: Host, method
 
 
 @pytest.mark.case("A12")
-def test_a_preflight_does_not_run_what_stands_below_the_guard(host: Host) -> None:
+def test_a_preflight_does_not_run_the_decorators_below_the_guard(host: Host) -> None:
     host.app.add_url_rule("/view", "view", token_required(cross_origin()(lambda: current_token.owner_id)))
     preflight = host.client().options("/view", headers=PREFLIGHT)
     assert preflight.status_code == 200
@@ -123,6 +123,7 @@ def test_a_view_that_takes_options_itself_never_runs_without_a_token(
     preflight = client.options("/view", headers=PREFLIGHT)
     assert preflight.status_code == 200
     assert preflight.text == ""
+    assert "OPTIONS" in preflight.allow
     assert_refused(client.options("/view"), 401, BARE)
     assert_refused(client.options("/view", headers={"Origin": PREFLIGHT["Origin"]}), 401, BARE)
     assert_refused(client.options("/view", headers={"Access-Control-Request-Method": "GET"}), 401, BARE)

@@ -1,4 +1,4 @@
-"""What a token may do: its scopes, its owner and the feature flag."""
+"""What a token grants: its scopes, its owner and the feature flag."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from refusals import BARE, DISABLED, INVALID, assert_refused
 
 
 @pytest.mark.case("C12")
-def test_a_token_without_scopes_opens_only_what_asks_for_none(stored_host: Host) -> None:
+def test_a_token_without_scopes_opens_only_views_that_require_none(stored_host: Host) -> None:
     client, header = stored_host.client(), bearer(stored_host.generate().secret)
     assert client.get("/api", headers=header).status_code == 200
     assert client.post("/write", headers=header).status_code == 403
@@ -38,7 +38,7 @@ def test_a_scope_that_was_renamed_grants_nothing(stored_host: Host) -> None:
     assert client.get("/api", headers=header).get_json()["scopes"] == []
 
 
-def test_an_error_in_the_scopes_loader_lets_nobody_in(host: Host) -> None:
+def test_an_error_in_the_scopes_loader_accepts_no_token(host: Host) -> None:
     header = bearer(host.generate(scopes=["write"]).secret)
     host.app.config["PROPAGATE_EXCEPTIONS"] = False
     host.access_tokens.scopes_loader(lambda owner_id: 1 / 0)
@@ -56,7 +56,7 @@ def test_an_owner_that_the_loader_does_not_know_is_refused(host: Host, reasons: 
     assert reasons == ["owner"]
 
 
-def test_the_owner_is_loaded_once_a_request(host: Host) -> None:
+def test_the_owner_is_loaded_once_per_request(host: Host) -> None:
     asked: list[str] = []
 
     @host.access_tokens.owner_loader
@@ -69,7 +69,7 @@ def test_the_owner_is_loaded_once_a_request(host: Host) -> None:
     assert asked == ["ann"]
 
 
-def test_without_any_loader_the_token_decides_and_its_owner_is_an_error_with_the_next_step(host: Host) -> None:
+def test_without_a_loader_the_token_is_accepted_and_reading_its_owner_raises_with_the_next_step(host: Host) -> None:
     host.app.get("/me")(token_required(lambda: str(current_token.owner)))
     header = bearer(host.generate("ann").secret)
     assert host.client().get("/api", headers=header).status_code == 200
@@ -87,7 +87,7 @@ def test_async_loaders_are_awaited(host: Host) -> None:
 
 
 @pytest.mark.case("H02", "H03")
-def test_the_flag_off_refuses_without_sql_and_on_again_nothing_is_lost(stored_host: Host) -> None:
+def test_a_flag_that_is_off_refuses_without_sql_and_turning_it_on_loses_nothing(stored_host: Host) -> None:
     client, header = stored_host.client(), bearer(stored_host.generate().secret)
     for off in (False, None, 0, 1, "", "true", "false", [True]):
         stored_host.app.config["ACCESS_TOKENS_ENABLED"] = off
@@ -112,12 +112,12 @@ def test_the_flag_may_differ_by_owner(host: Host, reasons: list[str]) -> None:
 
 
 @pytest.mark.parametrize("answer", [1, "yes", None, [True]])
-def test_a_flag_that_answers_anything_but_true_is_off(host: Host, answer: object) -> None:
+def test_a_flag_that_returns_anything_but_true_is_off(host: Host, answer: object) -> None:
     host.app.config["ACCESS_TOKENS_ENABLED"] = lambda owner_id: answer
     assert_refused(host.client().get("/api", headers=bearer(host.generate().secret)), 401, DISABLED)
 
 
-def test_a_flag_that_raises_is_off_and_says_so_in_the_log(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flag_that_raises_is_off_and_is_logged(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     host.app.config["ACCESS_TOKENS_ENABLED"] = lambda owner_id: 1 / 0
     assert_refused(host.client().get("/api", headers=bearer(host.generate().secret)), 401, DISABLED)
     assert "counts as off" in caplog.text

@@ -1,4 +1,4 @@
-"""The guarded routes, as the operator's check sees them."""
+"""The list of guarded routes, and the check for problems in it."""
 
 from functools import partial, wraps
 from typing import Any
@@ -14,7 +14,7 @@ OWN = ["GET\t/api\tany token", "GET\t/optional\tany token (optional)", "POST\t/w
 
 
 def listed(host: Host) -> list[str]:
-    """What the command prints beside the test host's own routes."""
+    """The lines that the command prints in addition to the test host's own routes."""
     result = host.call("routes", "--check")
     assert result.exit_code == 0, result.output
     lines: list[str] = result.stdout.splitlines()
@@ -23,7 +23,7 @@ def listed(host: Host) -> list[str]:
 
 
 def problems(host: Host) -> str:
-    """What the check complains of; without the option it complains as well, and exits with 0."""
+    """The problems that the check reports; without the option they are reported too, with exit code 0."""
     checked = host.call("routes", "--check")
     assert checked.exit_code == 1
     assert "Traceback" not in checked.output
@@ -34,7 +34,7 @@ def problems(host: Host) -> str:
 
 
 @pytest.mark.case("C13")
-def test_every_shape_of_guard_is_listed_with_the_scopes_it_needs(host: Host) -> None:
+def test_every_kind_of_guard_is_listed_with_the_scopes_it_needs(host: Host) -> None:
     def view(**_: object) -> str:
         return "in"
 
@@ -82,12 +82,12 @@ def test_every_guarded_route_refuses_a_token_with_all_scopes_but_the_needed_one(
             assert status == (403 if asked == scope else 200)
 
 
-def test_an_open_route_is_not_listed(host: Host) -> None:
+def test_an_unguarded_route_is_not_listed(host: Host) -> None:
     assert listed(host) == []
 
 
 @pytest.mark.case("C13")
-def test_a_guard_above_its_route_is_found(host: Host) -> None:
+def test_a_guard_above_its_route_is_reported(host: Host) -> None:
     @token_required
     @host.app.get("/wrong")
     def wrong() -> str:
@@ -98,7 +98,7 @@ def test_a_guard_above_its_route_is_found(host: Host) -> None:
 
 
 @pytest.mark.case("C13")
-def test_a_guard_above_its_route_is_found_through_another_decorator(host: Host) -> None:
+def test_a_guard_above_its_route_is_reported_through_another_decorator(host: Host) -> None:
     def other(view: Any) -> Any:
         @wraps(view)
         def wrapper() -> Any:
@@ -118,7 +118,7 @@ def test_a_guard_above_its_route_is_found_through_another_decorator(host: Host) 
 
 
 @pytest.mark.case("C13")
-def test_a_guarded_view_that_another_rule_hides_is_found(host: Host) -> None:
+def test_a_guarded_view_that_another_rule_hides_is_reported(host: Host) -> None:
     host.app.add_url_rule("/same", "first", lambda: "open to everybody")
     host.app.add_url_rule("/same", "second", token_required(lambda: "in"))
     assert host.client().get("/same").status_code == 200
@@ -126,13 +126,13 @@ def test_a_guarded_view_that_another_rule_hides_is_found(host: Host) -> None:
 
 
 @pytest.mark.case("C13")
-def test_a_guarded_view_without_a_rule_is_found(host: Host) -> None:
+def test_a_guarded_view_without_a_rule_is_reported(host: Host) -> None:
     host.app.view_functions["lost"] = token_required(lambda: "in")
     assert "lost is guarded, but has no rule" in problems(host)
 
 
 @pytest.mark.case("C13")
-def test_a_guard_for_a_scope_that_nobody_declared_is_found(host: Host) -> None:
+def test_a_guard_for_an_undeclared_scope_is_reported(host: Host) -> None:
     host.app.get("/typo")(token_required("raed")(lambda: "in"))
     assert "GET /typo: no token can have raed" in problems(host)
 

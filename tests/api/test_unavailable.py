@@ -1,4 +1,4 @@
-"""The guard where the database cannot be used."""
+"""The guard while the database is unavailable."""
 
 import re
 from typing import Any
@@ -13,15 +13,15 @@ from refusals import BARE, FORGED, INVALID, assert_refused
 
 
 def assert_unavailable(response: Any) -> None:
-    """Hold a 503 against the contract: when to come back, and nothing of the store."""
+    """Check a 503: it has Retry-After, and it discloses nothing about the store."""
     assert_refused(response, 503, None)
     assert 1 <= int(response.headers["Retry-After"]) <= 5
     description = "The access token cannot be checked now. Try again in a moment."
     assert response.get_json() == {"error": "temporarily_unavailable", "error_description": description}
-    assert_silent_on_the_store(response)
+    assert_store_not_disclosed(response)
 
 
-def assert_silent_on_the_store(response: Any) -> None:
+def assert_store_not_disclosed(response: Any) -> None:
     shown = f"{response.headers}{response.text}".lower()
     for word in ("select", "access_tokens", "sqlite", "psycopg", "pymysql", "127.0.0.1", "traceback", "/nowhere"):
         assert word not in shown
@@ -52,7 +52,7 @@ def test_a_missing_table_is_503_and_one_line_in_the_log(stored_host: Host, caplo
         "mariadb+pymysql://nobody:password@127.0.0.1:1/none",
     ],
 )
-def test_a_store_that_cannot_be_reached_is_503_and_tells_nobody_where_it_is(
+def test_an_unreachable_store_is_503_and_its_address_is_not_disclosed(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = Host(url)
@@ -81,4 +81,4 @@ def test_a_503_survives_the_host_s_own_handlers(host: Host) -> None:
     assert_refused(answer, 503, None)
     assert answer.headers["Retry-After"] == "2"
     assert answer.get_json() == {"error": "sorry"}
-    assert_silent_on_the_store(answer)
+    assert_store_not_disclosed(answer)

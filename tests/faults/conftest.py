@@ -1,4 +1,4 @@
-"""Hosts that are served, one on each database."""
+"""Served hosts, one on each database."""
 
 import sqlite3
 from collections.abc import Callable, Iterator

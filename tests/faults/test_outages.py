@@ -1,4 +1,4 @@
-"""A database that stops, breaks off, freezes or lacks its table."""
+"""A database that stops, drops its connections, freezes or lacks its table."""
 
 import logging
 import re
@@ -19,11 +19,11 @@ from place import Served, open_place
 from scenarios import FORM, NEW, Callers
 
 on_servers = pytest.mark.parametrize("served", ["postgresql", "mariadb"], indirect=True)
-"""SQLite is no server: there is nothing to stop."""
+"""SQLite has no server to stop."""
 
 
 def wait_for_recovery(served: Served, text: str) -> None:
-    """Wait until eight requests at once are all let in."""
+    """Wait until eight concurrent requests all succeed."""
     wait_until(lambda: statuses(at_once(8, lambda _: served.use(text))) == {200: 8})
 
 
@@ -35,7 +35,7 @@ def test_a_stopped_store_answers_503_everywhere_and_recovers_without_a_restart(s
     (token,) = served.place.owned_by(ann)
     call = served.gunicorn.call
     cookie = served.gunicorn.sign_in(ann)
-    at_once(8, lambda _: served.use(text))  # so that the workers hold connections that die
+    at_once(8, lambda _: served.use(text))  # so that the workers have open connections when the store stops
     served.proxy.refuse()
     for _ in range(4):
         asked = [
@@ -60,7 +60,7 @@ def test_a_stopped_store_answers_503_everywhere_and_recovers_without_a_restart(s
 
 @pytest.mark.case("E12")
 @on_servers
-def test_a_store_cut_off_again_and_again_under_load_never_refuses_a_good_token(served: Served) -> None:
+def test_a_store_that_is_repeatedly_disconnected_under_load_never_refuses_a_valid_token(served: Served) -> None:
     callers = Callers(served.place, served.gunicorn, good=2)
 
     def wait_for_more(kind: str) -> None:
@@ -83,7 +83,7 @@ def test_a_store_cut_off_again_and_again_under_load_never_refuses_a_good_token(s
 
 @pytest.mark.case("E13")
 @on_servers
-def test_a_frozen_store_makes_answers_late_and_never_wrong(served: Served) -> None:
+def test_a_frozen_store_delays_responses_but_never_makes_them_wrong(served: Served) -> None:
     (text,) = served.place.generate(someone("ann"))
     at_once(8, lambda _: served.use(text))
     thaw = threading.Timer(0.5, served.proxy.thaw)
@@ -96,7 +96,7 @@ def test_a_frozen_store_makes_answers_late_and_never_wrong(served: Served) -> No
 
 
 @pytest.mark.case("E12", "E13")
-def test_a_killed_and_a_frozen_postgresql_cost_no_token(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_killed_and_a_frozen_postgresql_lose_no_token(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if PostgreSQL.binaries() is None:
         missing("The programs of a PostgreSQL server are not installed")
     server = PostgreSQL()

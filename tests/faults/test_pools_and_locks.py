@@ -39,7 +39,7 @@ def test_an_exhausted_pool_answers_503_and_recovers(make_host: Callable[..., Hos
 
 
 @pytest.mark.case("E15")
-def test_one_connection_a_request_is_enough(make_host: Callable[..., Host], database_url: str) -> None:
+def test_one_connection_per_request_is_enough(make_host: Callable[..., Host], database_url: str) -> None:
     options: dict[str, Any] = {"pool_size": 2, "max_overflow": 0, "pool_timeout": 5}
     if database_url.startswith("sqlite"):
         options["connect_args"] = ARGUMENTS["sqlite"]
@@ -59,8 +59,8 @@ def test_one_connection_a_request_is_enough(make_host: Callable[..., Host], data
             found.append(api.get("/api", headers=bearer(texts[number])).status_code)
             if turn % 15 == 0:
                 found.append(page.get("/access-tokens/").status_code)
-                wish = {"name": f"phone {turn}", "lifetime_days": "1"}
-                found.append(page.post("/access-tokens/new", data=wish).status_code)
+                form = {"name": f"phone {turn}", "lifetime_days": "1"}
+                found.append(page.post("/access-tokens/new", data=form).status_code)
             else:
                 found.append(api.get("/api", headers=bearer(forged())).status_code)
         return found
@@ -71,7 +71,7 @@ def test_one_connection_a_request_is_enough(make_host: Callable[..., Host], data
 
 
 @pytest.mark.case("E18")
-def test_a_stamp_that_cannot_be_written_costs_no_request(
+def test_a_last_used_update_that_cannot_be_written_fails_no_request(
     make_host: Callable[..., Host], database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer = make_host(database_url)

@@ -16,7 +16,7 @@ NONCE = re.compile(r'name="nonce"[^>]*value="([^"]+)"')
 
 
 @pytest.mark.case("E01")
-def test_sixteen_at_once_never_pass_the_limit(served: Served) -> None:
+def test_sixteen_concurrent_requests_never_exceed_the_limit(served: Served) -> None:
     for _ in range(4):
         answers, held = race_for_the_last_place(served.place, served.gunicorn, LIMIT)
         assert statuses(answers) == {200: 1, 422: 15}
@@ -25,13 +25,13 @@ def test_sixteen_at_once_never_pass_the_limit(served: Served) -> None:
 
 
 @pytest.mark.case("E02")
-def test_of_eight_who_delete_one_token_one_succeeds(served: Served) -> None:
+def test_one_of_eight_concurrent_deletions_of_a_token_succeeds(served: Served) -> None:
     for _ in range(5):
         assert statuses(race_to_delete(served.place, served.gunicorn)) == {303: 1, 404: 7}
 
 
 @pytest.mark.case("E03", "E06")
-def test_a_deletion_counts_on_every_worker_from_its_answer_on(served: Served) -> None:
+def test_a_deletion_takes_effect_on_every_worker_once_it_is_acknowledged(served: Served) -> None:
     ann = someone("ann")
     (text,) = served.place.generate(ann)
     (token,) = served.place.owned_by(ann)

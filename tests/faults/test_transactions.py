@@ -1,4 +1,4 @@
-"""What the check leaves alone of the host's transaction."""
+"""The check leaves the host's transaction alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +56,9 @@ def _drop(host: Host) -> None:
 
 
 @pytest.mark.case("E07", "E09")
-def test_a_view_decides_alone_what_of_its_work_is_kept(make_host: Callable[..., Host], any_url: str) -> None:
+def test_only_the_view_decides_which_of_its_changes_are_committed(
+    make_host: Callable[..., Host], any_url: str
+) -> None:
     host, thing = _host_with_things(make_host, any_url)
     try:
         with host.app.app_context():

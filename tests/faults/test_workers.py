@@ -1,4 +1,4 @@
-"""Workers: forked, killed, and the updates that four of them write."""
+"""Workers: forked from a loaded application, killed, and the updates that four of them write."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_workers_forked_from_a_loaded_application_share_no_connection(served: Se
 
 
 @pytest.mark.case("E21")
-def test_killed_workers_lose_no_acknowledged_token_and_revive_no_deleted_one(served: Served) -> None:
+def test_killed_workers_lose_no_acknowledged_token_and_restore_no_deleted_one(served: Served) -> None:
     storm = Storm(served.place, served.gunicorn)
 
     def went_on_since(operations: int) -> bool:
@@ -42,7 +42,7 @@ def test_killed_workers_lose_no_acknowledged_token_and_revive_no_deleted_one(ser
 
 
 @pytest.mark.case("E19")
-def test_many_uses_of_one_token_by_four_workers_write_a_handful_of_updates(served: Served) -> None:
+def test_many_uses_of_one_token_by_four_workers_write_few_updates(served: Served) -> None:
     (text,) = served.place.generate(someone("ann"))
     updates = count_updates(served.place)
     at_once(8, lambda _: [served.use(text) for _ in range(40)])

@@ -8,13 +8,13 @@ from pages import Make
 
 @pytest.fixture(params=["csrf nowhere", "csrf on every view"])
 def login_host(request: pytest.FixtureRequest, make_host: Make) -> Host:
-    """A host with and without CSRFProtect: its check comes before the page is asked who is there."""
+    """A host with and without CSRFProtect, whose check runs before the page identifies the visitor."""
     return make_host(csrf=request.param == "csrf on every view")
 
 
 @pytest.fixture(params=["every view", "no view", "chosen views"])
 def protected_host(request: pytest.FixtureRequest, make_host: Make) -> Host:
-    """A host that protects every view, none or chosen ones: the page's forms are protected all the same."""
+    """A host with CSRF protection on every view, none or chosen ones; the page's forms are always protected."""
     if request.param == "no view":
         return make_host(WTF_CSRF_ENABLED=True)
     return make_host(csrf=True, WTF_CSRF_CHECK_DEFAULT=request.param == "every view")

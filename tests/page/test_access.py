@@ -1,4 +1,4 @@
-"""The page for everyone: by keyboard, by ear, on a phone, in large type, in any colours; and its HTML is valid."""
+"""Accessibility of the page: keyboard, screen reader, phone, large type, color schemes, and valid HTML."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from flask_access_tokens import clock
 from host import bearer
-from sites import Site, open_form, press, said, send
+from sites import Site, announcement, open_form, press, send
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE = """async (rules) => {
@@ -40,7 +40,7 @@ def fill_list(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def states(page: Page) -> Iterator[str]:
-    """Lead a page with a full list through its states, one at a time."""
+    """Drive a page with a full list through its states and yield the name of each."""
     yield "list"
     page.locator("summary").first.click()
     yield "details"
@@ -66,7 +66,7 @@ def states(page: Page) -> Iterator[str]:
     yield "nothing found"
 
 
-def test_axe_finds_nothing_in_any_state_in_light_dark_and_forced_colours(
+def test_axe_finds_no_violation_in_any_state_in_light_dark_and_forced_colors(
     make_site: Callable[..., Site], npm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
@@ -84,13 +84,13 @@ def test_axe_finds_nothing_in_any_state_in_light_dark_and_forced_colours(
         look(f"{state}, dark")
         page.emulate_media(color_scheme="light", forced_colors="active")
         page.set_viewport_size({"width": 375, "height": 700})
-        look(f"{state}, forced colours on a phone")
+        look(f"{state}, forced colors on a phone")
         page.emulate_media(color_scheme="light", forced_colors="none")
         page.set_viewport_size({"width": 1280, "height": 720})
     assert found == []
 
 
-def test_nothing_scrolls_sideways_on_a_phone_in_large_type_or_by_text_spacing(
+def test_nothing_scrolls_horizontally_on_a_phone_in_large_type_or_with_text_spacing(
     make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
@@ -115,7 +115,7 @@ def test_nothing_scrolls_sideways_on_a_phone_in_large_type_or_by_text_spacing(
         measure(f"{state}, twice the type", 640)
         measure(f"{state}, twice the type", 1280)
         style("fontSize", "")
-        # What WCAG 1.4.12 asks a page to bear.
+        # The text spacing that WCAG 1.4.12 requires a page to support.
         style("letterSpacing", "0.12em")
         style("wordSpacing", "0.16em")
         measure(f"{state}, letters apart", 375)
@@ -125,7 +125,7 @@ def test_nothing_scrolls_sideways_on_a_phone_in_large_type_or_by_text_spacing(
     assert wide == []
 
 
-def test_the_keyboard_alone_generates_copies_and_deletes(make_site: Callable[..., Site]) -> None:
+def test_generating_copying_and_deleting_work_with_the_keyboard_alone(make_site: Callable[..., Site]) -> None:
     site = make_site()
     older = site.host.generate("ann", "older")
     page = site.visit()
@@ -149,8 +149,8 @@ def test_the_keyboard_alone_generates_copies_and_deletes(make_site: Callable[...
     go_to("30 days")
     press(page, "Space")
     expect(page.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
-    expect(said(page)).to_contain_text("Expires on")
-    region = said(page).element_handle()
+    expect(announcement(page)).to_contain_text("Expires on")
+    region = announcement(page).element_handle()
     assert region is not None
     go_to("Generate")
     press(page, "Space")
@@ -158,7 +158,7 @@ def test_the_keyboard_alone_generates_copies_and_deletes(make_site: Callable[...
     expect(secret).to_be_focused()
     go_to("Copy token to clipboard")
     press(page, "Enter")
-    expect(said(page)).to_have_text("Token copied to clipboard.")
+    expect(announcement(page)).to_have_text("Token copied to clipboard.")
     assert page.evaluate("navigator.clipboard.readText()") == secret.input_value()
     go_to("Delete token robot")
     press(page, "Enter")
@@ -166,18 +166,18 @@ def test_the_keyboard_alone_generates_copies_and_deletes(make_site: Callable[...
     go_to("Delete token")
     press(page, "Enter")
     expect(page.get_by_role("button", name="Delete token older")).to_be_focused()
-    expect(said(page)).to_have_text("Token “robot” was deleted.")
+    expect(announcement(page)).to_have_text("Token “robot” was deleted.")
     press(page, "Space")
     expect(page.get_by_role("heading", name="Delete token “older”?")).to_be_focused()
     go_to("Delete token")
     press(page, "Space")
     expect(page.get_by_role("heading", name="Access tokens")).to_be_focused()
-    expect(said(page)).to_have_text("Token “older” was deleted.")
-    assert region.evaluate("region => region.isConnected"), "the region that is spoken was replaced"
+    expect(announcement(page)).to_have_text("Token “older” was deleted.")
+    assert region.evaluate("region => region.isConnected"), "the live region was replaced"
     assert site.host.find(older.secret) is None
 
 
-def test_nothing_moves_for_those_who_want_no_motion(make_site: Callable[..., Site]) -> None:
+def test_nothing_is_animated_with_reduced_motion(make_site: Callable[..., Site]) -> None:
     site = make_site()
     page = site.visit(reduced_motion="reduce")
     open_form(page)
@@ -193,9 +193,9 @@ VALIDATOR = {
     "root": True,
     "extends": ["html-validate:recommended", "html-validate:standard"],
     "rules": {
-        # A phone lays the table out in blocks, and a browser may then forget what the roles repeat.
+        # On a phone CSS displays the table as blocks, and browsers may then drop the implicit roles.
         "no-redundant-role": "off",
-        # What Jinja leaves of a line of its own in the demo.
+        # Jinja leaves whitespace in the demo where a tag has a line of its own.
         "no-trailing-whitespace": "off",
         # Checkboxes of one name are one field with several values.
         "form-dup-name": ["error", {"shared": ["checkbox"]}],
@@ -205,7 +205,7 @@ MINIMAL = '<!DOCTYPE html>\n<html lang="en"><head><title>Mine</title></head><bod
 
 
 def demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """A visitor of the demo who is signed in; its database is made in a folder."""
+    """A test client that is signed in to a copy of the demo in the folder."""
     shutil.copytree(ROOT / "demo_app", folder / "demo_app", ignore=shutil.ignore_patterns("instance", "__pycache__"))
     monkeypatch.syspath_prepend(folder)
     app: Flask = importlib.import_module("demo_app").create_app()
@@ -230,9 +230,9 @@ def test_the_html_of_every_state_is_valid_as_a_page_a_fragment_and_in_the_demo(
             "search": ann.get("/access-tokens/?q=zebra", **settings),
             "form": ann.get("/access-tokens/new", **settings),
             "errors": ann.post("/access-tokens/new", data={"lifetime_days": "x", "scopes": "x"}, **settings),
-            "made": ann.post("/access-tokens/new", data={"name": kind, "lifetime_days": "7"}, **settings),
+            "generated": ann.post("/access-tokens/new", data={"name": kind, "lifetime_days": "7"}, **settings),
         }
-        ask = re.findall(r'"(/access-tokens/[^"]+/delete)', answers["made"].text)
+        ask = re.findall(r'"(/access-tokens/[^"]+/delete)', answers["generated"].text)
         answers["asking"] = ann.get(ask[0], **settings)
         for state, answer in answers.items():
             (folder / f"{kind}-{state}.html").write_text(page.format(answer.text))
@@ -245,7 +245,7 @@ def test_the_html_of_every_state_is_valid_as_a_page_a_fragment_and_in_the_demo(
     (folder / "demo-home.html").write_text(visitor.get("/").text)
     (folder / "rules.json").write_text(json.dumps(VALIDATOR))
     program = npm / "html-validate" / "bin" / "html-validate.mjs"
-    # Into a file: at its end the program does not wait until a pipe has taken everything.
+    # Into a file: the program may exit before a pipe has received all of its output.
     arguments = ["--config", "rules.json", "--formatter", "json=found.json", "."]
     subprocess.run(["node", program, *arguments], cwd=folder, capture_output=True, check=False, timeout=60)
     reports = json.loads((folder / "found.json").read_text())

@@ -1,4 +1,4 @@
-"""The page's forms against cross-site request forgery."""
+"""CSRF protection of the page's forms."""
 
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -6,7 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from catalogs import NEW, PAGE
 from host import Host
 from markup import Page
-from pages import HTMX, SECRET, Make, answer_to_question, delete_path, is_fragment, names, typed, wish
+from pages import HTMX, SECRET, Make, answer_to_question, delete_path, form_data, is_fragment, names, token_fields
 
 
 @pytest.mark.case("D01")
@@ -14,8 +14,8 @@ def test_a_form_without_its_own_csrf_token_changes_nothing(protected_host: Host)
     host = protected_host
     token = host.generate("ann", "t-kept").token
     ann, bob = host.client("ann"), host.client("bob")
-    good = {NEW: wish(ann, name="t-typed"), delete_path(token): answer_to_question(ann, token)}
-    bobs = wish(bob)["csrf_token"]
+    good = {NEW: form_data(ann, name="t-typed"), delete_path(token): answer_to_question(ann, token)}
+    bobs = form_data(bob)["csrf_token"]
     before = host.rows()
     for path, form in good.items():
         for csrf in (None, "", "wrong", "é\ufffd", "a.b.c", bobs):
@@ -36,11 +36,11 @@ def test_a_form_without_its_own_csrf_token_changes_nothing(protected_host: Host)
 
 
 @pytest.mark.case("D01")
-def test_an_expired_form_comes_back_fresh_with_what_was_typed(protected_host: Host) -> None:
+def test_an_expired_form_is_rendered_again_with_the_values_entered(protected_host: Host) -> None:
     host = protected_host
     token = host.generate("ann", "t-old").token
     client = host.client("ann")
-    form = wish(client, name="t-typed", description="for builds", scopes=["write"])
+    form = form_data(client, name="t-typed", description="for builds", scopes=["write"])
     question = answer_to_question(client, token)
     host.app.config["WTF_CSRF_TIME_LIMIT"] = -1
     stale = client.post(NEW, data=form)
@@ -62,11 +62,11 @@ def test_an_expired_form_comes_back_fresh_with_what_was_typed(protected_host: Ho
 @pytest.mark.case("D02")
 def test_a_csrf_token_in_a_header_is_enough(protected_host: Host) -> None:
     client = protected_host.client("ann")
-    headers = {**HTMX, "X-CSRFToken": wish(client)["csrf_token"][0]}
-    made = client.post(NEW, data=typed("t-made"), headers=headers)
-    assert made.status_code == 200
-    assert SECRET.search(made.text)
-    (token,) = [found for found in [protected_host.find(SECRET.findall(made.text)[0])] if found]
+    headers = {**HTMX, "X-CSRFToken": form_data(client)["csrf_token"][0]}
+    generated = client.post(NEW, data=token_fields("t-made"), headers=headers)
+    assert generated.status_code == 200
+    assert SECRET.search(generated.text)
+    (token,) = [found for found in [protected_host.find(SECRET.findall(generated.text)[0])] if found]
     assert client.post(delete_path(token), headers=headers).status_code == 200
     assert names(protected_host) == []
 
@@ -76,7 +76,7 @@ def test_the_hosts_own_name_for_the_csrf_field_is_used(make_host: Make) -> None:
     host = make_host(csrf=True, WTF_CSRF_FIELD_NAME="forgery")
     token = host.generate("ann", "t-old").token
     client = host.client("ann")
-    form = wish(client, name="t-new")
+    form = form_data(client, name="t-new")
     assert form["forgery"]
     assert client.post(NEW, data={**form, "forgery": "wrong"}).status_code == 400
     assert client.post(NEW, data=form).status_code == 200
@@ -85,20 +85,20 @@ def test_the_hosts_own_name_for_the_csrf_field_is_used(make_host: Make) -> None:
 
 
 @pytest.mark.case("D01")
-def test_a_hosts_own_handler_of_csrf_errors_leaves_the_page_its_form(make_host: Make) -> None:
+def test_a_hosts_csrf_error_handler_does_not_replace_the_pages_form(make_host: Make) -> None:
     host = make_host(csrf=True)
     host.app.register_error_handler(400, lambda error: ("host says no", 400))
-    answer = host.client("ann").post(NEW, data=typed("t-typed"))
+    answer = host.client("ann").post(NEW, data=token_fields("t-typed"))
     assert "t-typed" in answer.text
     assert "host says no" not in answer.text
 
 
 @pytest.mark.case("D04")
-def test_looking_changes_nothing(protected_host: Host) -> None:
+def test_get_and_head_change_nothing(protected_host: Host) -> None:
     host = protected_host
     token = host.generate("ann", "t-kept").token
     client = host.client("ann")
-    csrf = wish(client)["csrf_token"][0]
+    csrf = form_data(client)["csrf_token"][0]
     before = host.rows()
     query = {"name": "t-x", "lifetime_days": "30", "csrf_token": csrf}
     for method in ("GET", "HEAD"):
@@ -128,7 +128,7 @@ def test_over_https_a_form_needs_a_referer_of_this_host(protected_host: Host) ->
             assert client.post(path, data=sent, headers=headers, **at).status_code == 400
     assert names(host) == ["t-kept"]
     headers = {**https, "Referer": "https://shop.example/access-tokens/new"}
-    made = client.post(NEW, data=sent, headers=headers, **at)
-    assert made.status_code == 200
+    generated = client.post(NEW, data=sent, headers=headers, **at)
+    assert generated.status_code == 200
     assert client.post(delete_path(token), data=sent, headers=headers, **at).status_code == 303
     assert names(host) == ["t-new"]

@@ -1,4 +1,4 @@
-"""What the host allows: the feature flag, self-service, limits."""
+"""The host's settings: the feature flag, self-service and limits."""
 
 from typing import Any
 
@@ -15,16 +15,16 @@ from pages import (
     answer_to_question,
     asset_path,
     delete_path,
+    form_data,
     names,
     refused_everywhere,
     status_of,
-    typed,
-    wish,
+    token_fields,
 )
 
 
 @pytest.mark.case("H01")
-def test_with_the_flag_off_nothing_is_there(login_host: Host) -> None:
+def test_with_the_flag_off_every_request_gets_404(login_host: Host) -> None:
     host, client = login_host, login_host.client("ann")
     asset = asset_path(client)
     assert status_of(client, asset) == 200
@@ -33,7 +33,7 @@ def test_with_the_flag_off_nothing_is_there(login_host: Host) -> None:
         with host.statements() as seen:
             assert status_of(client, asset) == 404
             assert client.get(PAGE).status_code == 404
-            assert client.post(NEW, data=typed("x")).status_code == 404
+            assert client.post(NEW, data=token_fields("x")).status_code == 404
             assert client.post(delete_path(NOBODY)).status_code == 404
         assert seen == []
     for person in (client, host.client()):
@@ -44,12 +44,12 @@ def test_with_the_flag_off_nothing_is_there(login_host: Host) -> None:
 
 
 @pytest.mark.case("H04")
-def test_the_flag_may_be_on_for_one_and_off_for_another(login_host: Host) -> None:
+def test_the_flag_may_be_on_for_one_person_and_off_for_another(login_host: Host) -> None:
     host = login_host
-    asked: list[str | None] = []
+    owner_ids: list[str | None] = []
 
     def enabled(owner_id: str | None) -> bool:
-        asked.append(owner_id)
+        owner_ids.append(owner_id)
         return owner_id != "bob"
 
     host.app.config["ACCESS_TOKENS_ENABLED"] = enabled
@@ -60,18 +60,18 @@ def test_the_flag_may_be_on_for_one_and_off_for_another(login_host: Host) -> Non
     refused_everywhere(host, bob, 404)
     refused_everywhere(host, host.client(), 401)
     refused_everywhere(host, bob, 401, bearer("x"))
-    assert set(asked) == {"ann", "bob", None}
+    assert set(owner_ids) == {"ann", "bob", None}
 
 
 @pytest.mark.case("H04")
-def test_a_flag_that_hides_the_page_from_strangers_hides_its_sign_in_too(login_host: Host) -> None:
+def test_a_flag_that_is_off_for_anonymous_visitors_hides_the_sign_in_too(login_host: Host) -> None:
     login_host.app.config["ACCESS_TOKENS_ENABLED"] = lambda owner_id: owner_id is not None
     refused_everywhere(login_host, login_host.client(), 404)
     refused_everywhere(login_host, login_host.client("ann"), 404, bearer("x"))
 
 
 @pytest.mark.case("H04")
-def test_a_flag_that_fails_or_does_not_answer_yes_or_no_counts_as_off(login_host: Host) -> None:
+def test_a_flag_that_raises_or_returns_no_boolean_counts_as_off(login_host: Host) -> None:
     for answer in (0, 1, None, "yes", ZeroDivisionError(), SystemError()):
 
         def enabled(owner_id: str | None, answer: Any = answer) -> Any:
@@ -81,11 +81,11 @@ def test_a_flag_that_fails_or_does_not_answer_yes_or_no_counts_as_off(login_host
 
         login_host.app.config["ACCESS_TOKENS_ENABLED"] = enabled
         assert login_host.client("ann").get(PAGE).status_code == 404
-        assert login_host.client("ann").post(NEW, data=typed("x")).status_code == 404
+        assert login_host.client("ann").post(NEW, data=token_fields("x")).status_code == 404
         assert login_host.client().get(PAGE).status_code == 404
 
 
-def test_without_self_service_people_see_and_delete_but_do_not_generate(login_host: Host) -> None:
+def test_without_self_service_people_can_list_and_delete_but_not_generate(login_host: Host) -> None:
     host = login_host
     host.app.config["ACCESS_TOKENS_SELF_SERVICE"] = False
     token = host.generate("ann", "t-a").token
@@ -95,27 +95,27 @@ def test_without_self_service_people_see_and_delete_but_do_not_generate(login_ho
     assert not [form for form in page.forms if form.attributes.get("action", "").endswith("/new")]
     assert "Generate" not in page.text
     for headers in ({}, HTMX):
-        for answer in (client.get(NEW, headers=headers), client.post(NEW, data=typed("x"), headers=headers)):
+        for answer in (client.get(NEW, headers=headers), client.post(NEW, data=token_fields("x"), headers=headers)):
             assert answer.status_code == 403
     assert host.client().get(NEW).status_code == 401
     assert names(host) == ["t-a"]
     assert client.post(delete_path(token), data=answer_to_question(client, token)).status_code == 303
 
 
-def test_at_the_limit_a_person_is_told_so_and_nothing_is_stored(make_host: Make, database_url: str) -> None:
+def test_at_the_limit_the_page_shows_an_error_and_stores_nothing(make_host: Make, database_url: str) -> None:
     host = make_host(database_url, ACCESS_TOKENS_MAX_PER_OWNER=2)
     client = host.client("ann")
     for number in range(2):
-        assert client.post(NEW, data=wish(client, name=f"t-{number}")).status_code == 200
+        assert client.post(NEW, data=form_data(client, name=f"t-{number}")).status_code == 200
     for headers, status in (({}, 422), (HTMX, 200)):
-        answer = client.post(NEW, data=wish(client, name="t-typed"), headers=headers)
+        answer = client.post(NEW, data=form_data(client, name="t-typed"), headers=headers)
         assert answer.status_code == status
         text = " ".join(Page(answer).text.split())
         assert "You already have 2 tokens, the most allowed" in text
         assert "t-typed" in answer.text
         assert not SECRET.search(answer.text)
     assert names(host) == ["t-0", "t-1"]
-    assert host.client("bob").post(NEW, data=typed("t-bob")).status_code == 200
+    assert host.client("bob").post(NEW, data=token_fields("t-bob")).status_code == 200
 
 
 def test_lifetimes_beyond_the_hosts_maximum_are_not_offered(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""The form, failures and work without script in a browser."""
+"""The form, error messages and use without JavaScript in a browser."""
 
 import re
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from flask import Response, render_template_string, send_file
 from playwright.sync_api import expect
 
 from flask_access_tokens import tokens
-from sites import Site, generate, said
+from sites import Site, announcement, generate
 
 HTMX = Path(tokens.__file__).parent / "page" / "static" / "htmx-4.0.1.min.js"
 
 
 @pytest.fixture
 def site(make_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
-    """A site with the settings of the test's parameter, a page of the host's with the panel in it, and an htmx."""
+    """A site configured by the test's parameter, with a host page that embeds the panel and a copy of htmx."""
     site = make_site(**getattr(request, "param", {}))
 
     @site.host.app.get("/embedded")
@@ -33,7 +33,7 @@ def site(make_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site
     return site
 
 
-def test_a_refused_form_leads_to_its_first_bad_field(site: Site) -> None:
+def test_a_refused_form_focuses_its_first_invalid_field(site: Site) -> None:
     page = site.visit("/access-tokens/new")
     page.get_by_label("Name").fill("fine")
     page.get_by_label("Lifetime (days)").fill("many")
@@ -46,7 +46,7 @@ def test_a_refused_form_leads_to_its_first_bad_field(site: Site) -> None:
     expect(page.get_by_label("Name")).to_have_value("fine")
 
 
-def test_presets_set_the_number_and_say_the_date(site: Site) -> None:
+def test_presets_set_the_number_and_update_the_expiry_date(site: Site) -> None:
     page = site.visit("/access-tokens/new")
     expect(page.get_by_role("button", name="365 days")).to_have_attribute("aria-pressed", "true")
     first = page.locator("[data-expiry-text]").inner_text()
@@ -64,25 +64,25 @@ def test_presets_set_the_number_and_say_the_date(site: Site) -> None:
     expect(page.get_by_label("Name")).to_have_value("Laptop")
 
 
-def test_a_failing_server_is_told_on_the_page_and_spoken(site: Site) -> None:
+def test_a_server_error_is_shown_on_the_page_and_announced(site: Site) -> None:
     page = site.visit("/access-tokens/new")
     page.get_by_label("Name").fill("patient")
-    site.broken = 503
+    site.forced_status = 503
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator("[data-failure]")).to_contain_text("The server could not do this now.")
-    expect(said(page)).to_contain_text("The server could not do this now.")
-    site.broken = 0
+    expect(announcement(page)).to_contain_text("The server could not do this now.")
+    site.forced_status = 0
     page.route("**/new", lambda route: route.abort())
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator("[data-failure]")).to_contain_text("The server cannot be reached.")
     page.unroute("**/new")
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.get_by_role("row", name="patient")).to_be_visible()
-    assert [text for text in site.complaints if "Failed" not in text] == []
-    site.complaints.clear()
+    assert [text for text in site.errors if "Failed" not in text] == []
+    site.errors.clear()
 
 
-def test_a_session_that_ended_leads_to_the_sign_in(site: Site) -> None:
+def test_an_ended_session_redirects_to_the_sign_in(site: Site) -> None:
     @site.host.app.errorhandler(401)
     def sign_in_first(error: Any) -> Any:
         return "", 302, {"Location": "/optional"}
@@ -91,10 +91,10 @@ def test_a_session_that_ended_leads_to_the_sign_in(site: Site) -> None:
     page.context.clear_cookies()
     page.get_by_role("link", name="Generate new token").click()
     expect(page).to_have_url(f"{site.address}/optional")
-    site.complaints.clear()
+    site.errors.clear()
 
 
-def test_without_script_a_token_is_generated_and_deleted(site: Site) -> None:
+def test_without_javascript_a_token_is_generated_and_deleted(site: Site) -> None:
     page = site.visit(java_script_enabled=False)
     page.get_by_role("link", name="Generate new token").click()
     page.get_by_role("button", name="Generate", exact=True).click()
@@ -121,8 +121,8 @@ def test_without_script_a_token_is_generated_and_deleted(site: Site) -> None:
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page).to_have_url(re.compile(r"/access-tokens/\?q=PLA&sort=-used$"))
     assert site.host.find(secret) is None
-    assert ["422" in text for text in site.complaints] == [True]
-    site.complaints.clear()
+    assert ["422" in text for text in site.errors] == [True]
+    site.errors.clear()
 
 
 def test_in_a_page_of_the_host_the_panel_works_in_place(site: Site) -> None:
@@ -139,19 +139,19 @@ def test_in_a_page_of_the_host_the_panel_works_in_place(site: Site) -> None:
     assert site.host.find(secret) is None
 
 
-GREEDY = (
+BODY_ATTRIBUTES = (
     'hx-boost="true" hx-boost:inherited="true" hx-target="main" hx-target:inherited="main" hx-select="main"'
     ' hx-select:inherited="main" hx-push-url="true" hx-push-url:inherited="true" hx-swap="innerHTML"'
     ' hx-swap:inherited="innerHTML"'
 )
 LAYOUT = (
-    f"<!doctype html><title>Layout</title><script src=/htmx.js></script><body {GREEDY}>"
+    f"<!doctype html><title>Layout</title><script src=/htmx.js></script><body {BODY_ATTRIBUTES}>"
     "<a href=/access-tokens/>Tokens</a><main>{% block content %}{% endblock %}</main>"
 )
 
 
 @pytest.mark.parametrize("arrival", ["by a boosted link", "by its address"])
-def test_a_host_with_htmx_keeps_its_own_and_the_panel_to_itself(site: Site, arrival: str) -> None:
+def test_a_host_with_its_own_htmx_loads_no_second_one_and_keeps_the_panel_in_place(site: Site, arrival: str) -> None:
     site.pages["layout.html"] = LAYOUT
     site.host.app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "layout.html"
 
@@ -168,8 +168,8 @@ def test_a_host_with_htmx_keeps_its_own_and_the_panel_to_itself(site: Site, arri
     expect(page.locator("#access-tokens")).to_have_count(1)
     expect(page.get_by_role("row", name="laptop")).to_be_visible()
     page.wait_for_load_state("networkidle")
-    assert site.posts == sum(line.startswith("POST") for line in site.asked) == 1
-    assert not [line for line in site.asked if "/assets/htmx" in line]
+    assert site.posts == sum(line.startswith("POST") for line in site.requests) == 1
+    assert not [line for line in site.requests if "/assets/htmx" in line]
     expect(page).to_have_url(f"{site.address}/access-tokens/")
 
 
@@ -182,8 +182,8 @@ def test_a_host_with_htmx_keeps_its_own_and_the_panel_to_itself(site: Site, arri
     ],
     indirect=["site"],
 )
-def test_the_setting_says_who_brings_htmx(site: Site, loads: int) -> None:
+def test_the_setting_decides_who_loads_htmx(site: Site, loads: int) -> None:
     page = site.visit()
     generate(page)
-    assert sum("/assets/htmx" in line for line in site.asked) == loads
+    assert sum("/assets/htmx" in line for line in site.requests) == loads
     assert page.url.endswith("/new") == (loads == 0), "without htmx the form is a page of its own"

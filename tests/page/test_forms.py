@@ -1,4 +1,4 @@
-"""The form as a whole: links that fill it, fields it does not have, broken bodies."""
+"""The form as a whole: links that prefill it, unknown fields, malformed bodies."""
 
 import io
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def test_a_person_grants_only_the_scopes_they_may_grant(stored_host: Host) -> No
 
 
 @pytest.mark.case("C07")
-def test_fields_of_the_row_cannot_be_sent(stored_host: Host) -> None:
+def test_columns_without_a_form_field_cannot_be_set(stored_host: Host) -> None:
     row = {
         "owner_id": "ann",
         "user_id": "ann",
@@ -63,7 +63,7 @@ def test_fields_of_the_row_cannot_be_sent(stored_host: Host) -> None:
         assert token.scopes == ()
 
 
-def test_a_link_may_fill_the_form_but_the_form_alone_is_what_is_wished(host: Host) -> None:
+def test_a_link_may_prefill_the_form_but_only_submitted_values_count(host: Host) -> None:
     client = host.client("ann")
     link = {"name": "CI", "description": "for builds", "lifetime_days": "7", "scopes": "write"}
     page = Page(client.get(NEW, query_string=link))
@@ -75,26 +75,26 @@ def test_a_link_may_fill_the_form_but_the_form_alone_is_what_is_wished(host: Hos
     assert held(host) == []
 
 
-def test_a_wish_without_a_lifetime_is_refused(host: Host) -> None:
+def test_a_form_without_a_lifetime_is_refused(host: Host) -> None:
     answer = host.client("ann").post(NEW, data={"name": "CI"})
     assert answer.status_code == 422
     assert "1 to 99999 days" in error_of(answer, "lifetime_days")
     assert held(host) == []
 
 
-def test_of_a_field_sent_twice_one_value_counts(host: Host) -> None:
+def test_the_first_value_of_a_repeated_field_is_used(host: Host) -> None:
     answer = send(host, name=["first", "second"], description=["one", "two"], lifetime_days=["7", "9"])
     assert answer.status_code == 200
     assert [(token.name, token.description) for token in held(host)] == [("first", "one")]
 
 
-def test_a_file_sent_as_a_field_is_no_text(host: Host) -> None:
+def test_a_file_upload_is_not_accepted_as_a_text_field(host: Host) -> None:
     sent = {"name": (io.BytesIO(b"laptop"), "name.txt"), "lifetime_days": "30"}
     assert host.client("ann").post(NEW, data=sent, content_type="multipart/form-data").status_code == 422
     assert held(host) == []
 
 
-BROKEN_BODIES = [
+MALFORMED_BODIES = [
     (b"", "application/x-www-form-urlencoded"),
     (b'{"name": "laptop"}', "application/json"),
     (b"[[[", "application/json"),
@@ -112,14 +112,14 @@ BROKEN_BODIES = [
 ]
 
 
-def test_a_body_that_is_no_good_form_makes_no_token(host: Host) -> None:
-    for body, kind in BROKEN_BODIES:
+def test_a_malformed_body_generates_no_token(host: Host) -> None:
+    for body, kind in MALFORMED_BODIES:
         answer = host.client("ann").post(NEW, data=body, content_type=kind)
         assert answer.status_code in (413, 422), body  # 413 is Werkzeug's own answer before 3.0.1
     assert held(host) == []
 
 
-def test_broken_encodings_are_never_a_failure(stored_host: Host) -> None:
+def test_invalid_encodings_never_cause_a_server_error(stored_host: Host) -> None:
     kind = "application/x-www-form-urlencoded"
     for sent in ("%ff%fe", "%ed%a0%80", "%F0%9F"):
         answer = stored_host.client("ann").post(NEW, data=f"name=a{sent}&lifetime_days=7".encode(), content_type=kind)
@@ -127,7 +127,7 @@ def test_broken_encodings_are_never_a_failure(stored_host: Host) -> None:
         assert stored_host.client("ann").get("/access-tokens/").status_code == 200
 
 
-def test_the_form_and_its_fields_carry_the_words_people_and_tests_lean_on(host: Host) -> None:
+def test_the_form_has_the_expected_labels_fields_and_buttons(host: Host) -> None:
     page = Page(host.client("ann").get(NEW))
     form = page.form("/access-tokens/new")
     assert "novalidate" in form.attributes
@@ -144,7 +144,7 @@ def test_the_form_and_its_fields_carry_the_words_people_and_tests_lean_on(host: 
         assert sentence in page.text
 
 
-def test_what_was_typed_stays_after_a_refusal(host: Host) -> None:
+def test_the_values_entered_are_kept_after_a_validation_error(host: Host) -> None:
     answer = send(host, name="CI", description="for builds", lifetime_days="x", scopes=["write"])
     page = Page(answer)
     assert page.all("input", name="name")[0].attributes["value"] == "CI"
@@ -154,12 +154,12 @@ def test_what_was_typed_stays_after_a_refusal(host: Host) -> None:
 
 
 @pytest.mark.case("F07")
-def test_the_hosts_maximum_bounds_the_form(make_host: Callable[..., Host]) -> None:
+def test_the_form_enforces_the_hosts_maximum_lifetime(make_host: Callable[..., Host]) -> None:
     host = make_host(ACCESS_TOKENS_MAX_LIFETIME_DAYS=90)
     page = Page(host.client("ann").get(NEW))
     assert page.all("input", name="lifetime_days")[0].attributes["value"] == "90"
-    for typed in ("91", "-1", "365"):
-        answer = send(host, lifetime_days=typed)
+    for lifetime in ("91", "-1", "365"):
+        answer = send(host, lifetime_days=lifetime)
         assert answer.status_code == 422
         assert "1 to 90 days" in error_of(answer, "lifetime_days")
     assert held(host) == []
@@ -174,7 +174,7 @@ def test_a_token_that_never_expires_is_shown_as_such(stored_host: Host) -> None:
     assert "Never" in Page(stored_host.client("ann").get("/access-tokens/")).text
 
 
-def test_a_default_of_never_starts_the_form_with_it(make_host: Callable[..., Host]) -> None:
+def test_a_default_lifetime_of_never_prefills_the_form(make_host: Callable[..., Host]) -> None:
     host = make_host(ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS=-1)
     assert Page(host.client("ann").get(NEW)).all("input", name="lifetime_days")[0].attributes["value"] == "-1"
     host.app.config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"] = 30

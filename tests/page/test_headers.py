@@ -1,4 +1,4 @@
-"""The headers of the page, and what htmx gets."""
+"""The response headers of the page, and the responses to htmx."""
 
 import itertools
 from typing import Any
@@ -8,15 +8,25 @@ import pytest
 from catalogs import NEW, PAGE
 from host import Host, bearer
 from markup import Page
-from pages import HTMX, NOBODY, Make, answer_to_question, delete_path, is_fragment, shown_names, typed, wish
+from pages import (
+    HTMX,
+    NOBODY,
+    Make,
+    answer_to_question,
+    delete_path,
+    form_data,
+    is_fragment,
+    shown_names,
+    token_fields,
+)
 
 
 @pytest.mark.case("D08")
-def test_every_answer_of_the_page_carries_its_headers(make_host: Make) -> None:
+def test_every_response_of_the_page_has_its_headers(make_host: Make) -> None:
     host = make_host(csrf=True, PROPAGATE_EXCEPTIONS=False)
     token = host.generate("ann", "t-kept").token
-    ann, stranger = host.client("ann"), host.client()
-    form = wish(ann)
+    ann, anonymous = host.client("ann"), host.client()
+    form = form_data(ann)
     answers = [
         ann.get(PAGE),
         ann.get(PAGE, headers=HTMX),
@@ -26,10 +36,10 @@ def test_every_answer_of_the_page_carries_its_headers(make_host: Make) -> None:
         ann.post(NEW, data={}),
         ann.post(NEW, data=form),
         ann.post(NEW, data=form),
-        ann.post(NEW, data={**wish(ann), "lifetime_days": "x"}),
-        stranger.get(PAGE),
-        stranger.get(PAGE, headers=HTMX),
-        stranger.post(NEW),
+        ann.post(NEW, data={**form_data(ann), "lifetime_days": "x"}),
+        anonymous.get(PAGE),
+        anonymous.get(PAGE, headers=HTMX),
+        anonymous.post(NEW),
         ann.get(PAGE, headers=bearer("x")),
     ]
     host.access_tokens.identity_loader(lambda: 1 / 0)
@@ -56,7 +66,7 @@ def test_every_answer_of_the_page_carries_its_headers(make_host: Make) -> None:
         ("Vary", "Accept-Language"),
     ],
 )
-def test_a_header_that_the_host_sets_stands(host: Host, name: str, value: str) -> None:
+def test_a_header_set_by_the_host_is_kept(host: Host, name: str, value: str) -> None:
     @host.app.after_request
     def own(response: Any) -> Any:
         response.headers[name] = value
@@ -73,7 +83,7 @@ def test_a_header_that_the_host_sets_stands(host: Host, name: str, value: str) -
 
 
 @pytest.mark.case("D08")
-def test_the_hosts_own_pages_get_none_of_our_headers(host: Host) -> None:
+def test_the_hosts_own_pages_get_none_of_the_extensions_headers(host: Host) -> None:
     answer = host.client("ann").get("/sign-in/bob")
     assert "Content-Security-Policy" not in answer.headers
     assert "Referrer-Policy" not in answer.headers
@@ -96,7 +106,7 @@ def test_the_hosts_own_pages_get_none_of_our_headers(host: Host) -> None:
         ({"X-Requested-With": "XMLHttpRequest"}, False),
     ],
 )
-def test_the_panel_comes_alone_to_htmx_and_in_the_layout_to_everyone_else(
+def test_htmx_gets_the_panel_alone_and_other_clients_get_the_full_page(
     host: Host, headers: dict[str, str], alone: bool
 ) -> None:
     token = host.generate("ann", "t-a").token
@@ -107,7 +117,7 @@ def test_the_panel_comes_alone_to_htmx_and_in_the_layout_to_everyone_else(
         assert len(Page(answer).all("section", id="access-tokens")) == 1
     answer = client.post(NEW, data={"name": ""}, headers=headers)
     assert (answer.status_code, is_fragment(answer)) == (200 if alone else 422, alone)
-    answer = client.post(NEW, data=typed("t-b"), headers=headers)
+    answer = client.post(NEW, data=token_fields("t-b"), headers=headers)
     assert (answer.status_code, is_fragment(answer)) == (200, alone)
     answer = client.post(delete_path(token), headers=headers)
     assert answer.status_code == (200 if alone else 303)
@@ -116,7 +126,7 @@ def test_the_panel_comes_alone_to_htmx_and_in_the_layout_to_everyone_else(
         assert shown_names(answer) == ["t-b"]
 
 
-def test_a_second_delete_is_404_and_refreshes_the_panel_of_htmx(stored_host: Host) -> None:
+def test_a_second_delete_is_404_and_htmx_gets_a_refreshed_panel(stored_host: Host) -> None:
     stored_host.generate("ann", "t-other")
     token = stored_host.generate("ann", "t-gone").token
     client = stored_host.client("ann")
@@ -133,7 +143,7 @@ def test_a_second_delete_is_404_and_refreshes_the_panel_of_htmx(stored_host: Hos
         assert shown_names(again) == ["t-other"]
 
 
-def test_deleting_comes_back_to_the_same_part_of_the_list(host: Host) -> None:
+def test_deleting_redirects_to_the_same_part_of_the_list(host: Host) -> None:
     token = host.generate("ann", "t-a").token
     state = {"q": "t-é&x", "status": "active", "sort": "-name", "page": "2", "next": "//evil.example"}
     answer = host.client("ann").post(delete_path(token), query_string=state)
@@ -141,15 +151,15 @@ def test_deleting_comes_back_to_the_same_part_of_the_list(host: Host) -> None:
 
 
 @pytest.mark.case("D17")
-def test_no_redirect_leads_where_the_address_says(host: Host) -> None:
+def test_no_redirect_target_is_taken_from_the_request(host: Host) -> None:
     client = host.client("ann")
-    places = ("//e.example", "/\\e.example", "https:e.example", "https://e.example/", "%0d%0aSet-Cookie:x")
-    for key, place in itertools.product(("next", "q", "page"), places):
+    targets = ("//e.example", "/\\e.example", "https:e.example", "https://e.example/", "%0d%0aSet-Cookie:x")
+    for key, target in itertools.product(("next", "q", "page"), targets):
         token = host.generate("ann", "t-a").token
-        for headers in ({}, HTMX, {"Referer": place, "Origin": place, "HX-Current-URL": place}):
-            answer = client.post(delete_path(token), query_string={key: place}, data={key: place}, headers=headers)
+        for headers in ({}, HTMX, {"Referer": target, "Origin": target, "HX-Current-URL": target}):
+            answer = client.post(delete_path(token), query_string={key: target}, data={key: target}, headers=headers)
             assert answer.location is None or answer.location.startswith(PAGE)
             assert "HX-Redirect" not in answer.headers
             assert "x" not in [name for name, _ in answer.headers]
-        gone = host.client().get(PAGE, query_string={key: place}, headers=HTMX)
-        assert gone.headers["HX-Redirect"] == PAGE
+        anonymous = host.client().get(PAGE, query_string={key: target}, headers=HTMX)
+        assert anonymous.headers["HX-Redirect"] == PAGE

@@ -1,4 +1,4 @@
-"""The panel beside a host's own htmx."""
+"""The panel in hosts that load their own htmx."""
 
 import re
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import pytest
 from flask import Response
 from playwright.sync_api import Page, expect
 
-from htmx import GREEDY, dress, expect_in_place, layout, own_htmx
-from sites import SECRET, Site, generate, open_form, said, send, settle
+from htmx import BODY_ATTRIBUTES, expect_in_place, layout, own_htmx, set_up_host
+from sites import SECRET, Site, announcement, generate, open_form, send, settle
 
 
-def go_all_the_way(site: Site, page: Page) -> None:
-    """Generate with an error first, copy, search, delete: each sent once, each answer in its place."""
+def generate_search_and_delete(site: Site, page: Page) -> None:
+    """Submit an invalid form, then generate, copy, search and delete; check the requests and the page."""
     open_form(page)
     expect_in_place(page)
     send(page)
@@ -26,15 +26,15 @@ def go_all_the_way(site: Site, page: Page) -> None:
     expect(page.get_by_role("row", name="laptop")).to_be_visible()
     expect_in_place(page)
     page.get_by_role("button", name="Copy token to clipboard").click()
-    expect(said(page)).to_have_text("Token copied to clipboard.")
+    expect(announcement(page)).to_have_text("Token copied to clipboard.")
     page.get_by_role("button", name="Done").click()
     expect(page.get_by_label("Your new token")).to_have_count(0)
     expect_in_place(page)
     page.get_by_label("Search tokens").fill("LAP")
     page.get_by_label("Search tokens").press("Enter")
-    # The list before the search said as much: its answer is there when the links keep the search.
+    # The list looked the same before the search: the response has arrived when the links contain the query.
     expect(page.get_by_role("link", name="Generate new token")).to_have_attribute("href", re.compile("q=LAP"))
-    expect(said(page)).to_have_text("1 token.")
+    expect(announcement(page)).to_have_text("1 token.")
     expect(page.get_by_role("row", name="laptop")).to_be_visible()
     expect_in_place(page)
     page.get_by_role("button", name="Delete token laptop").click()
@@ -43,7 +43,7 @@ def go_all_the_way(site: Site, page: Page) -> None:
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
     expect_in_place(page)
-    sent = [line for line in site.asked if line.startswith("POST")]
+    sent = [line for line in site.requests if line.startswith("POST")]
     assert site.posts == len(sent) == 3, "refused, generated, deleted: each sent once"
     assert site.host.rows() == []
 
@@ -60,39 +60,37 @@ def go_all_the_way(site: Site, page: Page) -> None:
         (4, "after", "embedded"),
     ],
 )
-def test_a_host_s_own_htmx_drives_the_panel_and_nothing_else(
+def test_a_host_s_own_htmx_drives_the_panel_without_a_second_copy(
     make_site: Callable[..., Site], npm: Path, version: int, place: str, arrival: str
 ) -> None:
     site = make_site()
-    dress(site, layout(place), own_htmx(npm, version))
+    set_up_host(site, layout(place), own_htmx(npm, version))
     page = site.visit({"embedded": "/settings", "boosted": "/home", "address": "/access-tokens/"}[arrival])
     if arrival == "boosted":
         page.get_by_role("link", name="Tokens").click()
         expect(page.get_by_role("heading", name="Access tokens")).to_be_visible()
-    asked_first = list(site.dialogs)
+    dialogs_before = list(site.dialogs)
     here = page.url
-    go_all_the_way(site, page)
-    assert site.dialogs == asked_first, "the host's question was asked for the panel"
-    assert sum(line.endswith("/htmx.js") for line in site.asked) == 1
-    assert not [line for line in site.asked if "/assets/htmx" in line], "two htmx on one page"
+    generate_search_and_delete(site, page)
+    assert site.dialogs == dialogs_before, "the host's hx-confirm was applied to the panel"
+    assert sum(line.endswith("/htmx.js") for line in site.requests) == 1
+    assert not [line for line in site.requests if "/assets/htmx" in line], "htmx was loaded twice"
     assert page.url.partition("?")[0] == here
 
 
-@pytest.mark.parametrize(("setting", "body"), [("auto", GREEDY), ("bundled", "")])
-def test_where_the_host_has_no_htmx_the_panel_brings_one(
-    make_site: Callable[..., Site], setting: str, body: str
-) -> None:
+@pytest.mark.parametrize(("setting", "body"), [("auto", BODY_ATTRIBUTES), ("bundled", "")])
+def test_the_panel_loads_htmx_where_the_host_has_none(make_site: Callable[..., Site], setting: str, body: str) -> None:
     site = make_site(ACCESS_TOKENS_HTMX=setting)
-    dress(site, layout(body=body))
+    set_up_host(site, layout(body=body))
     page = site.visit()
-    go_all_the_way(site, page)
-    assert sum("/assets/htmx" in line for line in site.asked) == 1
+    generate_search_and_delete(site, page)
+    assert sum("/assets/htmx" in line for line in site.requests) == 1
     assert site.dialogs == []
 
 
-def test_a_host_that_brings_its_htmx_after_the_page_says_so(make_site: Callable[..., Site], npm: Path) -> None:
+def test_a_host_may_load_htmx_after_the_page_with_the_setting_host(make_site: Callable[..., Site], npm: Path) -> None:
     site = make_site(ACCESS_TOKENS_HTMX="host")
-    dress(site, layout().replace("</head>", "<script src='/late.js'></script></head>"), own_htmx(npm, 2))
+    set_up_host(site, layout().replace("</head>", "<script src='/late.js'></script></head>"), own_htmx(npm, 2))
 
     @site.host.app.get("/late.js")
     def late() -> Response:
@@ -103,34 +101,34 @@ def test_a_host_that_brings_its_htmx_after_the_page_says_so(make_site: Callable[
 
     page = site.visit()
     page.evaluate("async () => { while (!window.htmx) await new Promise((again) => setTimeout(again, 20)) }")
-    go_all_the_way(site, page)
-    assert not [line for line in site.asked if "/assets/htmx" in line]
+    generate_search_and_delete(site, page)
+    assert not [line for line in site.requests if "/assets/htmx" in line]
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
-def test_what_fails_is_said_on_the_page_and_nothing_typed_is_lost(
+def test_errors_are_shown_on_the_page_and_the_values_entered_are_kept(
     make_site: Callable[..., Site], npm: Path, version: int
 ) -> None:
     site = make_site()
-    dress(site, layout("before" if version else ""), own_htmx(npm, version))
+    set_up_host(site, layout("before" if version else ""), own_htmx(npm, version))
     page = site.visit("/access-tokens/new")
     name = page.get_by_label("Name")
     name.fill("patient")
     failure = page.locator("[data-failure]")
     for status in (500, 503):
-        site.broken = status
+        site.forced_status = status
         send(page)
         expect(failure).to_have_text("The server could not do this now. Try again in a moment.")
-        expect(said(page)).to_have_text("The server could not do this now. Try again in a moment.")
+        expect(announcement(page)).to_have_text("The server could not do this now. Try again in a moment.")
         failure.evaluate("element => element.remove()")
-    site.broken = 0
+    site.forced_status = 0
     page.context.set_offline(True)
     send(page)
     expect(failure).to_contain_text("The server cannot be reached.")
     page.context.set_offline(False)
     expect_in_place(page)
     expect(name).to_have_value("patient")
-    # Signed in again in another window: the session lives, and the form belongs to the one before.
+    # Signed in again in another window: the session is valid, but the form belongs to the previous one.
     page.context.request.get(f"{site.address}/sign-out")
     page.context.request.get(f"{site.address}/sign-in/ann")
     send(page)
@@ -149,18 +147,18 @@ def test_what_fails_is_said_on_the_page_and_nothing_typed_is_lost(
     expect(page.get_by_role("heading", name="Sign in to my host")).to_be_visible()
     expect(page).to_have_url(f"{site.address}/welcome")
     assert len(site.host.rows()) == 1
-    site.forgive_refusals()
+    site.ignore_expected_errors()
 
 
 @pytest.mark.case("D10")
 @pytest.mark.parametrize("version", [1, 2, 4])
-def test_the_secret_is_gone_when_its_owner_comes_back_to_the_page(
+def test_the_secret_is_not_shown_after_navigating_back_or_forward(
     make_site: Callable[..., Site], npm: Path, version: int
 ) -> None:
     site = make_site()
-    # No wish about the address in <body>: htmx 4 would apply it to the way back.
-    body = " ".join(re.sub(r"hx-(push|replace)-url\S+|hx-confirm\S+", "", GREEDY).split())
-    dress(site, layout("before", body), own_htmx(npm, version))
+    # No attributes about the URL or confirmation on <body>: htmx 4 would apply them when going back.
+    body = " ".join(re.sub(r"hx-(push|replace)-url\S+|hx-confirm\S+", "", BODY_ATTRIBUTES).split())
+    set_up_host(site, layout("before", body), own_htmx(npm, version))
     page = site.visit()
     secret = generate(page)
     page.get_by_role("link", name="Home").click()

@@ -1,4 +1,4 @@
-"""Whom the page is for."""
+"""Who may open the page: sessions, sign-in and tokens."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +11,18 @@ from catalogs import NEW, PAGE
 from flask_access_tokens import tokens
 from host import REDIRECTED, Host, bearer
 from login import logged_in, with_flask_login
-from pages import HTMX, Make, answer_to_question, delete_path, names, refused_everywhere, shown_names, wish
+from pages import HTMX, Make, answer_to_question, delete_path, form_data, names, refused_everywhere, shown_names
 
 
 @pytest.mark.case("C06")
-def test_a_stranger_gets_401_where_the_host_has_no_sign_in(login_host: Host) -> None:
+def test_an_anonymous_visitor_gets_401_where_the_host_has_no_sign_in(login_host: Host) -> None:
     refused_everywhere(login_host, login_host.client(), 401)
     for answer in refused_everywhere(login_host, login_host.client(), 401, HTMX):
         assert answer.headers["HX-Redirect"] == PAGE
 
 
 @pytest.mark.case("C06", "D17")
-def test_a_stranger_is_led_to_the_view_that_flask_login_names(login_host: Host) -> None:
+def test_an_anonymous_visitor_is_redirected_to_flask_logins_login_view(login_host: Host) -> None:
     with_flask_login(login_host).login_view = "login"
     for answer in refused_everywhere(login_host, login_host.app.test_client(), REDIRECTED):
         assert answer.location.startswith("/login?next=%2Faccess-tokens%2F")
@@ -33,7 +33,7 @@ def test_a_stranger_is_led_to_the_view_that_flask_login_names(login_host: Host) 
 
 
 @pytest.mark.case("C06")
-def test_a_stranger_gets_401_where_flask_login_knows_no_view(login_host: Host) -> None:
+def test_an_anonymous_visitor_gets_401_where_flask_login_has_no_login_view(login_host: Host) -> None:
     with_flask_login(login_host)
     refused_everywhere(login_host, login_host.app.test_client(), 401)
     for answer in refused_everywhere(login_host, login_host.app.test_client(), 401, HTMX):
@@ -52,35 +52,39 @@ def aborted_with_a_redirect() -> Any:
     abort(redirect("/welcome"))
 
 
-def words_and_a_status() -> Any:
+def text_and_status() -> Any:
     return "who are you?", 401
 
 
 @pytest.mark.case("C06")
-@pytest.mark.parametrize("say", [redirected, aborted, aborted_with_a_redirect, words_and_a_status])
-def test_a_stranger_gets_what_flask_logins_unauthorized_handler_says(login_host: Host, say: Callable[[], Any]) -> None:
-    with_flask_login(login_host).unauthorized_handler(say)
-    leads = say in (redirected, aborted_with_a_redirect)
-    answers = refused_everywhere(login_host, login_host.app.test_client(), REDIRECTED if leads else 401)
-    assert {answer.location for answer in answers} == {"/welcome" if leads else None}
+@pytest.mark.parametrize("respond", [redirected, aborted, aborted_with_a_redirect, text_and_status])
+def test_an_anonymous_visitor_gets_the_response_of_flask_logins_unauthorized_handler(
+    login_host: Host, respond: Callable[[], Any]
+) -> None:
+    with_flask_login(login_host).unauthorized_handler(respond)
+    redirects = respond in (redirected, aborted_with_a_redirect)
+    answers = refused_everywhere(login_host, login_host.app.test_client(), REDIRECTED if redirects else 401)
+    assert {answer.location for answer in answers} == {"/welcome" if redirects else None}
     answers = refused_everywhere(login_host, login_host.app.test_client(), 401, HTMX)
-    assert {answer.headers["HX-Redirect"] for answer in answers} == {"/welcome" if leads else PAGE}
+    assert {answer.headers["HX-Redirect"] for answer in answers} == {"/welcome" if redirects else PAGE}
     assert {answer.location for answer in answers} == {None}
 
 
 @pytest.mark.case("C06")
-@pytest.mark.parametrize("say", [redirected, words_and_a_status])
-def test_a_stranger_gets_what_the_hosts_401_handler_says(login_host: Host, say: Callable[[], Any]) -> None:
-    login_host.app.register_error_handler(401, lambda error: say())
-    leads = say is not words_and_a_status
-    answers = refused_everywhere(login_host, login_host.client(), REDIRECTED if leads else 401)
-    assert {answer.location for answer in answers} == {"/welcome" if leads else None}
+@pytest.mark.parametrize("respond", [redirected, text_and_status])
+def test_an_anonymous_visitor_gets_the_response_of_the_hosts_401_handler(
+    login_host: Host, respond: Callable[[], Any]
+) -> None:
+    login_host.app.register_error_handler(401, lambda error: respond())
+    redirects = respond is not text_and_status
+    answers = refused_everywhere(login_host, login_host.client(), REDIRECTED if redirects else 401)
+    assert {answer.location for answer in answers} == {"/welcome" if redirects else None}
     answers = refused_everywhere(login_host, login_host.client(), 401, HTMX)
-    assert {answer.headers["HX-Redirect"] for answer in answers} == {"/welcome" if leads else PAGE}
+    assert {answer.headers["HX-Redirect"] for answer in answers} == {"/welcome" if redirects else PAGE}
 
 
 @pytest.mark.case("C06")
-def test_htmx_is_told_to_go_where_a_hook_of_the_host_sends_strangers(make_host: Make) -> None:
+def test_htmx_follows_the_redirect_of_a_hosts_before_request_hook(make_host: Make) -> None:
     host = make_host()
 
     @host.app.before_request
@@ -95,12 +99,12 @@ def test_htmx_is_told_to_go_where_a_hook_of_the_host_sends_strangers(make_host: 
 
 
 @pytest.mark.case("C06")
-def test_a_page_left_open_leads_to_sign_in_and_not_to_a_csrf_error(make_host: Make) -> None:
+def test_a_form_sent_after_the_session_ended_redirects_to_the_sign_in(make_host: Make) -> None:
     host = make_host(csrf=True)
     with_flask_login(host).login_view = "login"
     token = host.generate("ann", "t-kept").token
     client = logged_in(host, "ann")
-    form, question = wish(client), answer_to_question(client, token)
+    form, question = form_data(client), answer_to_question(client, token)
     client.delete_cookie("session")
     for path, sent in ((NEW, form), (delete_path(token), question)):
         assert client.post(path, data=sent).location.startswith("/login")
@@ -110,15 +114,15 @@ def test_a_page_left_open_leads_to_sign_in_and_not_to_a_csrf_error(make_host: Ma
     assert names(host) == ["t-kept"]
 
 
-def test_a_host_without_any_identity_is_told_the_next_step(host: Host) -> None:
+def test_a_missing_identity_loader_raises_an_error_that_says_how_to_set_one(host: Host) -> None:
     host.access_tokens._loaders.identity = None
     with pytest.raises(RuntimeError, match="Decorate a function with @access_tokens"):
         host.client().get(PAGE)
 
 
 @pytest.mark.case("C08")
-def test_a_token_does_not_open_the_page(login_host: Host) -> None:
-    secret = login_host.generate("ann", "t-door").secret
+def test_a_token_gives_no_access_to_the_page(login_host: Host) -> None:
+    secret = login_host.generate("ann", "t-api").secret
     for scheme in ("Bearer", "bEARER", "Basic eDp5, Bearer"):
         headers = {"Authorization": f"{scheme} {secret}"}
         refused_everywhere(login_host, login_host.client(), 401, headers)
@@ -126,7 +130,7 @@ def test_a_token_does_not_open_the_page(login_host: Host) -> None:
 
 
 @pytest.mark.case("C08")
-def test_a_token_does_not_open_the_page_though_the_hosts_request_loader_takes_it(login_host: Host) -> None:
+def test_a_token_gives_no_access_to_the_page_even_if_the_hosts_request_loader_accepts_it(login_host: Host) -> None:
     manager = with_flask_login(login_host)
     manager.login_view = "login"
 
@@ -139,13 +143,13 @@ def test_a_token_does_not_open_the_page_though_the_hosts_request_loader_takes_it
         token = tokens.find(request.headers.get("Authorization", "").removeprefix("Bearer "))
         return Program(token.owner_id) if token else None
 
-    secret = login_host.generate("ann", "t-door").secret
+    secret = login_host.generate("ann", "t-api").secret
     refused_everywhere(login_host, login_host.app.test_client(), 401, bearer(secret))
     refused_everywhere(login_host, logged_in(login_host, "ann"), 401, bearer(secret))
 
 
 @pytest.mark.case("C08")
-def test_a_token_in_a_header_of_the_hosts_own_does_not_open_the_page(login_host: Host) -> None:
+def test_a_token_in_a_custom_header_of_the_host_gives_no_access_to_the_page(login_host: Host) -> None:
     manager = with_flask_login(login_host)
 
     @manager.request_loader
@@ -153,12 +157,12 @@ def test_a_token_in_a_header_of_the_hosts_own_does_not_open_the_page(login_host:
         token = tokens.find(request.headers.get("X-Api-Key", ""))
         return manager.user_callback(token.owner_id) if token else None
 
-    secret = login_host.generate("ann", "t-door").secret
+    secret = login_host.generate("ann", "t-api").secret
     refused_everywhere(login_host, login_host.app.test_client(), 401, {"X-Api-Key": secret})
     assert shown_names(logged_in(login_host, "bob").get(PAGE, headers={"X-Api-Key": secret})) == []
 
 
-def test_a_person_whom_flask_login_remembers_is_let_in(host: Host) -> None:
+def test_a_person_whom_flask_login_remembers_has_access(host: Host) -> None:
     with_flask_login(host)
     host.generate("ann", "t-mine")
     client = host.app.test_client()
@@ -168,7 +172,7 @@ def test_a_person_whom_flask_login_remembers_is_let_in(host: Host) -> None:
 
 
 @pytest.mark.case("C08")
-def test_a_bad_token_beside_a_session_is_refused_and_another_scheme_is_not(host: Host) -> None:
+def test_an_invalid_token_sent_with_a_session_is_refused_and_another_scheme_is_not(host: Host) -> None:
     client = host.client("ann")
     for value in ("Bearer", "Bearer x", f"Bearer {'x' * 5000}", "Bearer a, Bearer b"):
         assert client.get(PAGE, headers={"Authorization": value}).status_code == 401

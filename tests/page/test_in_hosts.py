@@ -1,4 +1,4 @@
-"""The page in hosts: prefixes, layouts, sessions, routes."""
+"""The page in different hosts: URL prefixes, layouts, database sessions, routes."""
 
 import re
 from typing import Any
@@ -14,58 +14,58 @@ from catalogs import NEW, PAGE
 from flask_access_tokens import token_required
 from host import Host, bearer
 from markup import Page
-from pages import HTMX, NOBODY, SECRET, Make, delete_path, layout, shown_names, typed, wish
+from pages import HTMX, NOBODY, SECRET, Make, delete_path, form_data, layout, shown_names, token_fields
 
 
-def test_the_page_lives_where_the_host_puts_it(make_host: Make) -> None:
+def test_the_page_is_served_under_the_configured_url_prefix(make_host: Make) -> None:
     for prefix in ("/settings/keys", "/settings/keys/", "/é"):
         host = make_host(ACCESS_TOKENS_URL_PREFIX=prefix)
         client = host.client("ann")
         base = prefix.rstrip("/")
-        made = client.post(f"{base}/new", data=wish(client, f"{base}/new", name="t-a"))
-        assert made.status_code == 200
+        generated = client.post(f"{base}/new", data=form_data(client, f"{base}/new", name="t-a"))
+        assert generated.status_code == 200
         assert client.get(PAGE).status_code == 404
-        places = [
+        urls = [
             value
-            for element in Page(made).elements
+            for element in Page(generated).elements
             for name, value in element.attributes.items()
             if name in ("href", "action", "src")
         ]
-        assert not [place for place in places if "access-tokens" in place and "assets" not in place]
+        assert not [url for url in urls if "access-tokens" in url and "assets" not in url]
 
 
-def test_below_a_script_name_every_link_and_redirect_has_it(make_host: Make) -> None:
+def test_under_a_script_name_every_link_and_redirect_includes_it(make_host: Make) -> None:
     host = make_host()
     client = Client(DispatcherMiddleware(Flask("outside"), {"/shop": host.app}))
     client.get("/shop/sign-in/ann")
-    made = client.post("/shop/access-tokens/new", data=typed("t-a"))
-    assert made.status_code == 200
-    assert "http://localhost/shop/api" in made.text
-    token = host.find(SECRET.findall(made.text)[0])
+    generated = client.post("/shop/access-tokens/new", data=token_fields("t-a"))
+    assert generated.status_code == 200
+    assert "http://localhost/shop/api" in generated.text
+    token = host.find(SECRET.findall(generated.text)[0])
     assert token is not None
     for path in ("", "new", f"{token.id}/delete"):
         page = Page(client.get(f"/shop/access-tokens/{path}").text)
         for element in page.elements:
             for name in ("href", "action", "src", "hx-get", "hx-post"):
-                place = element.attributes.get(name, "")
-                assert not place.startswith("/") or place.startswith("/shop/access-tokens/"), place
+                url = element.attributes.get(name, "")
+                assert not url.startswith("/") or url.startswith("/shop/access-tokens/"), url
     answer = client.post(f"/shop/access-tokens/{token.id}/delete")
     assert answer.headers["Location"] == "/shop/access-tokens/"
     client.get("/shop/sign-in/")
-    stranger = Client(DispatcherMiddleware(Flask("outside"), {"/shop": host.app}))
-    assert stranger.get("/shop/access-tokens/", headers=HTMX).headers["HX-Redirect"] == "/shop/access-tokens/"
+    anonymous = Client(DispatcherMiddleware(Flask("outside"), {"/shop": host.app}))
+    assert anonymous.get("/shop/access-tokens/", headers=HTMX).headers["HX-Redirect"] == "/shop/access-tokens/"
 
 
-def test_two_applications_in_one_process_do_not_mix(make_host: Make) -> None:
+def test_two_applications_in_one_process_are_independent(make_host: Make) -> None:
     shop = make_host(ACCESS_TOKENS_PREFIX="shop", ACCESS_TOKENS_MAX_LIFETIME_DAYS=30, ACCESS_TOKENS_URL_PREFIX="/keys")
     desk = make_host(ACCESS_TOKENS_PREFIX="desk", ACCESS_TOKENS_SCOPES={"desk:read": "Read the desk"})
     desk.app.config["ACCESS_TOKENS_ENABLED"] = lambda owner_id: owner_id == "ann"
     assert shop.client("ann").post("/keys/new", data={"name": "t-shop", "lifetime_days": "31"}).status_code == 422
-    made = shop.client("ann").post("/keys/new", data=typed("t-shop"))
-    assert re.search(r"shop_[0-9A-Za-z]{49}", made.text)
+    generated = shop.client("ann").post("/keys/new", data=token_fields("t-shop"))
+    assert re.search(r"shop_[0-9A-Za-z]{49}", generated.text)
     assert shown_names(desk.client("ann").get(PAGE)) == []
-    made = desk.client("ann").post(NEW, data={"name": "t-desk", "lifetime_days": "-1", "scopes": "desk:read"})
-    (secret,) = re.findall(r"desk_[0-9A-Za-z]{49}", made.text)
+    generated = desk.client("ann").post(NEW, data={"name": "t-desk", "lifetime_days": "-1", "scopes": "desk:read"})
+    (secret,) = re.findall(r"desk_[0-9A-Za-z]{49}", generated.text)
     assert shown_names(shop.client("ann").get("/keys/")) == ["t-shop"]
     assert desk.client("bob").get(PAGE).status_code == 404
     assert shop.client("bob").get("/keys/").status_code == 200
@@ -83,11 +83,11 @@ def test_the_hosts_layout_gets_the_hosts_context(host: Host) -> None:
 
 
 @pytest.mark.parametrize("broken", ["{{ nothing.at.all }}", "{% include 'missing.html' %}", "{{ 1 / 0 }}"])
-def test_an_error_in_the_hosts_layout_is_the_hosts_and_shows_no_secret(host: Host, broken: str) -> None:
+def test_an_error_in_the_hosts_layout_propagates_and_exposes_no_secret(host: Host, broken: str) -> None:
     layout(host, "<main>{% block content %}{% endblock %}</main>" + broken)
     client = host.client("ann")
     with pytest.raises(Exception) as raised:  # noqa: PT011
-        client.post(NEW, data=typed("t-a"))
+        client.post(NEW, data=token_fields("t-a"))
     trace, seen = raised.tb, ""
     while trace is not None:
         if "tests" not in trace.tb_frame.f_code.co_filename:
@@ -96,15 +96,15 @@ def test_an_error_in_the_hosts_layout_is_the_hosts_and_shows_no_secret(host: Hos
     assert "laptop" not in seen
     assert not SECRET.search(seen)
     host.app.config.update(TESTING=False, PROPAGATE_EXCEPTIONS=False)
-    answer = client.post(NEW, data=typed("t-b"))
+    answer = client.post(NEW, data=token_fields("t-b"))
     assert answer.status_code == 500
     assert not SECRET.search(answer.text)
     assert answer.headers["Cache-Control"] == "no-store"
 
 
 @pytest.fixture
-def diary_host(make_host: Make, database_url: str) -> Host:
-    """A host that notes each page request in its own table, and commits it, where it does, after the view."""
+def recording_host(make_host: Make, database_url: str) -> Host:
+    """A host that adds a row for each page request to its own table and commits it only if COMMITS is set."""
     host = make_host(database_url, FLUSHES=False, COMMITS=False)
 
     class Visit(host.db.Model):  # type: ignore[name-defined,misc]
@@ -117,14 +117,14 @@ def diary_host(make_host: Make, database_url: str) -> Host:
         host.db.create_all()
 
     @host.app.before_request
-    def note() -> None:
+    def add_visit() -> None:
         if request.blueprint == "access_tokens":
             host.db.session.add(Visit(path=request.path))
             if host.app.config["FLUSHES"]:
                 host.db.session.flush()
 
     @host.app.after_request
-    def keep(response: Any) -> Any:
+    def commit_visit(response: Any) -> Any:
         if host.app.config["COMMITS"]:
             host.db.session.commit()
         return response
@@ -133,22 +133,24 @@ def diary_host(make_host: Make, database_url: str) -> Host:
 
 
 def visits(host: Host) -> int:
-    """How many requests the host has stored."""
+    """The number of requests that the host has stored."""
     with host.app.app_context(), host.db.engine.connect() as connection:
         return int(connection.execute(sa.text("SELECT count(*) FROM visits")).scalar_one())
 
 
 @pytest.mark.parametrize("flushes", [False, True])
-def test_what_a_hook_began_is_stored_with_a_token_and_with_nothing_else(diary_host: Host, flushes: bool) -> None:
-    host = diary_host
+def test_pending_changes_of_a_hook_are_committed_with_a_token_and_not_otherwise(
+    recording_host: Host, flushes: bool
+) -> None:
+    host = recording_host
     host.app.config.update(FLUSHES=flushes, ACCESS_TOKENS_MAX_PER_OWNER=1)
     client = host.client("ann")
     client.get(NEW)
     assert client.post(NEW, data={"name": ""}).status_code == 422
     assert visits(host) == 0
-    assert client.post(NEW, data=typed("t-a")).status_code == 200
+    assert client.post(NEW, data=token_fields("t-a")).status_code == 200
     assert visits(host) == 1
-    assert client.post(NEW, data=typed("t-b")).status_code == 422
+    assert client.post(NEW, data=token_fields("t-b")).status_code == 422
     assert client.post(delete_path(NOBODY)).status_code == 404
     assert visits(host) == 1
     assert client.post(delete_path(host.rows()[0]["id"])).status_code == 303
@@ -156,11 +158,11 @@ def test_what_a_hook_began_is_stored_with_a_token_and_with_nothing_else(diary_ho
 
 
 @pytest.mark.parametrize("flushes", [False, True])
-def test_a_refusal_leaves_alone_what_a_hook_began(diary_host: Host, flushes: bool) -> None:
-    host = diary_host
+def test_a_refused_form_keeps_the_pending_changes_of_a_hook(recording_host: Host, flushes: bool) -> None:
+    host = recording_host
     host.app.config.update(FLUSHES=flushes, COMMITS=True, ACCESS_TOKENS_MAX_PER_OWNER=1)
     client = host.client("ann")
-    form = wish(client)
+    form = form_data(client)
     refused = [
         (NEW, form, 409),
         (NEW, {**form, "nonce": ""}, 422),
@@ -174,8 +176,8 @@ def test_a_refusal_leaves_alone_what_a_hook_began(diary_host: Host, flushes: boo
         assert visits(host) == before + 1
 
 
-def test_the_hosts_objects_are_usable_in_its_layout_after_a_commit_of_ours(diary_host: Host) -> None:
-    host = diary_host
+def test_the_hosts_objects_are_usable_in_its_layout_after_the_extensions_commit(recording_host: Host) -> None:
+    host = recording_host
     visit_class = host.app.extensions["visit"]
     layout(host, "{{ g.last.path }}|{% block content %}{% endblock %}|{{ g.last.path }}")
 
@@ -185,29 +187,29 @@ def test_the_hosts_objects_are_usable_in_its_layout_after_a_commit_of_ours(diary
         host.db.session.add(g.last)
 
     client = host.client("ann")
-    made = client.post(NEW, data=typed("t-a"))
-    assert made.status_code == 200
-    assert made.text.startswith("/began|")
-    assert made.text.endswith("|/began")
+    generated = client.post(NEW, data=token_fields("t-a"))
+    assert generated.status_code == 200
+    assert generated.text.startswith("/began|")
+    assert generated.text.endswith("|/began")
     again = client.post(NEW, data={"name": ""})
     assert again.status_code == 422
     assert again.text.endswith("|/began")
 
 
-def test_a_route_that_needs_a_subdomain_does_not_cost_a_new_token_its_secret(host: Host) -> None:
+def test_the_secret_of_a_new_token_is_shown_even_if_a_route_needs_a_subdomain(host: Host) -> None:
     host.app.add_url_rule("/a", "a", token_required(lambda tenant: tenant), subdomain="<tenant>")
-    made = host.client("ann").post(NEW, data=typed("t-a"))
-    assert made.status_code == 200
-    assert SECRET.search(made.text)
-    assert "http://localhost/api" in made.text
+    generated = host.client("ann").post(NEW, data=token_fields("t-a"))
+    assert generated.status_code == 200
+    assert SECRET.search(generated.text)
+    assert "http://localhost/api" in generated.text
 
 
-def test_the_curl_line_names_a_route_that_the_new_token_opens(host: Host) -> None:
+def test_the_curl_command_uses_a_route_that_the_new_token_may_call(host: Host) -> None:
     @host.app.get("/a-reports")
     @token_required("read")
     def reports() -> Any:
         return jsonify()
 
     client = host.client("ann")
-    assert "http://localhost/api" in client.post(NEW, data=typed("t-a")).text
-    assert "http://localhost/a-reports" in client.post(NEW, data=typed("t-b", scopes="read")).text
+    assert "http://localhost/api" in client.post(NEW, data=token_fields("t-a")).text
+    assert "http://localhost/a-reports" in client.post(NEW, data=token_fields("t-b", scopes="read")).text

@@ -1,4 +1,4 @@
-"""The life of a token on the page, and two people beside each other."""
+"""The life cycle of a token on the page, and the separation of owners."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -11,18 +11,18 @@ from catalogs import NEW, PAGE
 from flask_access_tokens import AccessTokenMixin, clock, token_deleted
 from host import Host, bearer
 from markup import Page
-from pages import HTMX, NOBODY, SECRET, Make, answer_to_question, delete_path, names, shown_names, use_path, wish
+from pages import HTMX, NOBODY, SECRET, Make, answer_to_question, delete_path, form_data, names, shown_names, use_path
 
 
 def test_a_person_generates_uses_and_deletes_a_token(stored_host: Host) -> None:
     client = stored_host.client("ann")
-    made = client.post(NEW, data=wish(client, scopes=["read"]))
-    assert (made.status_code, made.location) == (200, None)
-    (secret,) = SECRET.findall(made.text)
-    page = Page(made)
+    generated = client.post(NEW, data=form_data(client, scopes=["read"]))
+    assert (generated.status_code, generated.location) == (200, None)
+    (secret,) = SECRET.findall(generated.text)
+    page = Page(generated)
     (field,) = [element for element in page.all("input") if element.attributes.get("value") == secret]
     assert "readonly" in field.attributes
-    assert "Your new token" in made.text
+    assert "Your new token" in generated.text
     assert "cannot be shown again" in " ".join(page.text.split())
     called = stored_host.client().get("/api", headers=bearer(secret))
     assert called.get_json() == {"owner": "ann", "scopes": ["read"]}
@@ -30,21 +30,21 @@ def test_a_person_generates_uses_and_deletes_a_token(stored_host: Host) -> None:
     question = Page(client.get(delete_path(token)))
     assert "cannot be undone" in question.text
     assert "will stop working" in question.text
-    gone = client.post(delete_path(token), data=answer_to_question(client, token))
-    assert (gone.status_code, gone.location) == (303, PAGE)
+    deleted = client.post(delete_path(token), data=answer_to_question(client, token))
+    assert (deleted.status_code, deleted.location) == (303, PAGE)
     assert stored_host.client().get("/api", headers=bearer(secret)).status_code == 401
     assert stored_host.rows() == []
 
 
 @pytest.mark.case("D12")
-def test_a_secret_stands_in_one_answer_and_nowhere_after_it(stored_host: Host) -> None:
+def test_a_secret_is_in_one_response_and_in_no_later_one(stored_host: Host) -> None:
     client = stored_host.client("ann")
-    form = wish(client)
-    made = client.post(NEW, data=form)
-    (secret,) = SECRET.findall(made.text)
+    form = form_data(client)
+    generated = client.post(NEW, data=form)
+    (secret,) = SECRET.findall(generated.text)
     body = secret.removeprefix("pat_")
-    assert made.text.count(body) == 1
-    assert body not in str(made.headers)
+    assert generated.text.count(body) == 1
+    assert body not in str(generated.headers)
     (token,) = [found for found in [stored_host.find(secret)] if found]
     later = [
         client.get(PAGE),
@@ -65,16 +65,16 @@ def test_a_secret_stands_in_one_answer_and_nowhere_after_it(stored_host: Host) -
     assert body not in repr(token)
 
 
-def test_the_row_of_a_new_token_stands_in_the_list_of_the_same_answer(stored_host: Host) -> None:
+def test_a_new_token_is_listed_in_the_same_response(stored_host: Host) -> None:
     client = stored_host.client("ann")
     for headers in ({}, HTMX):
-        made = client.post(NEW, data=wish(client, name="t-new"), headers=headers)
-        assert made.status_code == 200
-        assert "t-new" in shown_names(made)
-        assert made.text.count(SECRET.findall(made.text)[0]) == 1
+        generated = client.post(NEW, data=form_data(client, name="t-new"), headers=headers)
+        assert generated.status_code == 200
+        assert "t-new" in shown_names(generated)
+        assert generated.text.count(SECRET.findall(generated.text)[0]) == 1
 
 
-def test_a_person_without_tokens_is_told_so_and_shown_the_way(host: Host) -> None:
+def test_a_person_without_tokens_sees_a_link_to_the_form(host: Host) -> None:
     page = Page(host.client("ann").get(PAGE))
     assert [element.text.strip() for element in page.all("h1")] == ["Access tokens"]
     assert any(
@@ -83,7 +83,7 @@ def test_a_person_without_tokens_is_told_so_and_shown_the_way(host: Host) -> Non
 
 
 @pytest.mark.case("F09")
-def test_a_token_says_when_it_was_last_used(stored_host: Host) -> None:
+def test_the_list_shows_when_a_token_was_last_used(stored_host: Host) -> None:
     new = stored_host.generate("ann", "laptop", lifetime_days=30)
     client = stored_host.client("ann")
     assert "Never" in Page(client.get(PAGE)).text
@@ -101,7 +101,7 @@ def test_a_token_says_when_it_was_last_used(stored_host: Host) -> None:
 
 
 @pytest.mark.case("C01", "D08", "F09")
-def test_the_script_that_waits_for_the_first_use_learns_of_its_owners_tokens_only(stored_host: Host) -> None:
+def test_the_first_use_is_reported_for_the_owners_own_tokens_only(stored_host: Host) -> None:
     new = stored_host.generate("ann", "laptop")
     ann, bob = stored_host.client("ann"), stored_host.client("bob")
     assert ann.get(use_path(new.token)).get_json() == {"used": None}
@@ -116,7 +116,7 @@ def test_the_script_that_waits_for_the_first_use_learns_of_its_owners_tokens_onl
 
 
 @pytest.mark.case("F08")
-def test_an_expired_token_stays_in_the_list_as_such_and_can_be_deleted(
+def test_an_expired_token_stays_in_the_list_marked_as_expired_and_can_be_deleted(
     stored_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = stored_host.generate("ann", "t-live", lifetime_days=30)
@@ -136,7 +136,7 @@ def test_an_expired_token_stays_in_the_list_as_such_and_can_be_deleted(
 
 
 @pytest.mark.case("F07")
-def test_a_changed_maximum_extends_nothing_and_ends_nothing(make_host: Make) -> None:
+def test_a_changed_maximum_does_not_change_existing_tokens(make_host: Make) -> None:
     host = make_host(ACCESS_TOKENS_MAX_LIFETIME_DAYS=30)
     host.generate("ann", "t-a", lifetime_days=30)
     before = host.rows()
@@ -147,7 +147,7 @@ def test_a_changed_maximum_extends_nothing_and_ends_nothing(make_host: Make) -> 
 
 
 @pytest.mark.case("C01")
-def test_nobody_deletes_anothers_token(stored_host: Host) -> None:
+def test_nobody_can_delete_another_persons_token(stored_host: Host) -> None:
     token = stored_host.generate("ann", "t-ann")
     deleted: list[Any] = []
 
@@ -161,27 +161,27 @@ def test_nobody_deletes_anothers_token(stored_host: Host) -> None:
         fresh = bob.post(delete_path(token.token), headers=HTMX)
         assert fresh.status_code == 200
         assert "t-ann" not in fresh.text
-        asked = bob.get(delete_path(token.token), headers=HTMX)
-        assert "t-ann" not in asked.text
+        question = bob.get(delete_path(token.token), headers=HTMX)
+        assert "t-ann" not in question.text
     assert deleted == []
     assert stored_host.client().get("/api", headers=bearer(token.secret)).status_code == 200
 
 
 @pytest.mark.case("C01")
-def test_a_foreign_an_unknown_and_a_deleted_token_get_the_same_answer(stored_host: Host) -> None:
+def test_another_persons_an_unknown_and_a_deleted_token_get_the_same_response(stored_host: Host) -> None:
     foreign = stored_host.generate("ann", "t-ann").token.id
-    gone = stored_host.generate("bob", "t-bob").token.id
+    deleted = stored_host.generate("bob", "t-bob").token.id
     bob = stored_host.client("bob")
-    bob.post(delete_path(gone))
+    bob.post(delete_path(deleted))
     for method in ("get", "post"):
         for headers in ({}, HTMX):
-            answers = [getattr(bob, method)(delete_path(one), headers=headers) for one in (foreign, gone, NOBODY)]
+            answers = [getattr(bob, method)(delete_path(one), headers=headers) for one in (foreign, deleted, NOBODY)]
             assert len({(answer.status_code, answer.text) for answer in answers}) == 1
             assert answers[0].status_code == (200 if headers else 404)
 
 
 @pytest.mark.case("C03")
-def test_a_list_holds_its_owners_tokens_whatever_is_asked_for(stored_host: Host) -> None:
+def test_a_list_contains_only_its_owners_tokens_whatever_the_query(stored_host: Host) -> None:
     for number in range(3):
         stored_host.generate("ann", f"t-ann{number}")
     for number in range(2):
@@ -212,13 +212,13 @@ def test_an_owner_id_may_be_any_text(host: Host) -> None:
         client = host.app.test_client()
         with client.session_transaction() as signed_in:
             signed_in["person"] = owner
-        assert client.post(NEW, data=wish(client, name="t-mine")).status_code == 200, owner
+        assert client.post(NEW, data=form_data(client, name="t-mine")).status_code == 200, owner
         assert names(host, owner) == ["t-mine"]
         assert shown_names(client.get(PAGE)) == ["t-mine"]
     assert names(host, "ann") == []
 
 
-def test_owner_ids_are_told_apart_exactly(stored_host: Host) -> None:
+def test_owner_ids_are_compared_exactly(stored_host: Host) -> None:
     owners = ["ann", "Ann", "ANN", "ånn", "ann.", "annn", "ann%", "_nn"]
     for owner in owners:
         stored_host.generate(owner, f"t-{owners.index(owner)}")
@@ -243,9 +243,9 @@ def test_owner_ids_may_be_numbers_and_uuids_in_the_hosts_own_column(
     host = make_host(database_url, model=own_model)
     host.access_tokens.identity_loader(lambda: ann)
     client = host.client()
-    made = client.post(NEW, data=wish(client, name="t-ann"))
-    assert made.status_code == 200
-    (token,) = [found for found in [host.find(SECRET.findall(made.text)[0])] if found]
+    generated = client.post(NEW, data=form_data(client, name="t-ann"))
+    assert generated.status_code == 200
+    (token,) = [found for found in [host.find(SECRET.findall(generated.text)[0])] if found]
     host.access_tokens.identity_loader(lambda: bob)
     assert shown_names(client.get(PAGE)) == []
     assert client.post(delete_path(token)).status_code == 404

@@ -1,38 +1,24 @@
-"""The list and its questions in a browser."""
+"""The list and its delete confirmation in a browser."""
 
 import re
 from collections.abc import Callable
 
 import pytest
-from flask import Response, render_template_string, send_file
 from playwright.sync_api import expect
 
 from host import bearer
-from pages import HTMX
-from sites import Site, press, said
+from sites import Site, announcement, press
 
 
 @pytest.fixture
-def site(make_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
-    """A site with the settings of the test's parameter, a page of the host's with the panel in it, and an htmx."""
-    site = make_site(**getattr(request, "param", {}))
-
-    @site.host.app.get("/embedded")
-    def embedded() -> str:
-        return render_template_string(
-            "<!doctype html><title>Mine</title><h2>My settings</h2>{% include 'access_tokens/_page.html' %}"
-        )
-
-    @site.host.app.get("/htmx.js")
-    def htmx() -> Response:
-        return send_file(HTMX)
-
-    return site
+def site(make_site: Callable[..., Site]) -> Site:
+    """A site with the default settings."""
+    return make_site()
 
 
 @pytest.mark.case("D03", "D20")
-def test_deleting_asks_first_and_then_goes_on_with_the_next_row(site: Site) -> None:
-    kept, gone = site.host.generate("ann", "older"), site.host.generate("ann", "newer")
+def test_deleting_asks_for_confirmation_and_then_focuses_the_next_row(site: Site) -> None:
+    kept, deleted = site.host.generate("ann", "older"), site.host.generate("ann", "newer")
     page = site.visit()
     page.get_by_role("button", name="Delete token newer").click()
     question = page.get_by_role("heading", name="Delete token “newer”?")
@@ -45,17 +31,17 @@ def test_deleting_asks_first_and_then_goes_on_with_the_next_row(site: Site) -> N
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page.get_by_role("row", name="newer")).to_have_count(0)
     expect(page.get_by_role("button", name="Delete token older")).to_be_focused()
-    expect(said(page)).to_have_text("Token “newer” was deleted.")
-    assert site.host.find(gone.secret) is None
+    expect(announcement(page)).to_have_text("Token “newer” was deleted.")
+    assert site.host.find(deleted.secret) is None
     assert site.host.find(kept.secret) is not None
-    assert not [line for line in site.asked if "csrf" in line]
+    assert not [line for line in site.requests if "csrf" in line]
     press(page, "Enter")
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page.get_by_role("heading", name="Access tokens")).to_be_focused()
     expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
 
 
-def test_the_question_warns_of_a_token_that_was_used_lately(site: Site) -> None:
+def test_the_confirmation_warns_about_a_recently_used_token(site: Site) -> None:
     new = site.host.generate("ann", "busy")
     site.host.app.test_client().get("/api", headers=bearer(new.secret))
     page = site.visit()
@@ -64,7 +50,7 @@ def test_the_question_warns_of_a_token_that_was_used_lately(site: Site) -> None:
     expect(page.get_by_text("Something probably still depends on it.")).to_be_visible()
 
 
-def test_the_whole_way_goes_by_keyboard(site: Site) -> None:
+def test_generating_and_deleting_work_with_the_keyboard(site: Site) -> None:
     page = site.visit()
     page.keyboard.press("Tab")
     press(page, "Enter")
@@ -76,7 +62,7 @@ def test_the_whole_way_goes_by_keyboard(site: Site) -> None:
     secret = field.input_value()
     page.keyboard.press("Tab")
     press(page, "Enter")
-    expect(said(page)).to_have_text("Token copied to clipboard.")
+    expect(announcement(page)).to_have_text("Token copied to clipboard.")
     assert page.evaluate("navigator.clipboard.readText()") == secret
     details = page.locator("summary")
     while not details.evaluate("element => element === document.activeElement"):
@@ -95,7 +81,7 @@ def test_the_whole_way_goes_by_keyboard(site: Site) -> None:
     assert site.host.find(secret) is None
 
 
-def test_the_focus_stays_where_a_person_moved_it_while_the_answer_came(site: Site) -> None:
+def test_the_focus_stays_where_a_person_moved_it_during_the_request(site: Site) -> None:
     page = site.visit()
     page.evaluate("""() => {
       new MutationObserver((_, observer) => {
@@ -113,7 +99,7 @@ def test_the_focus_stays_where_a_person_moved_it_while_the_answer_came(site: Sit
     expect(page.get_by_role("button", name="7 days")).to_be_focused()
 
 
-def test_search_filter_order_and_pages_stand_in_the_address(site: Site) -> None:
+def test_search_filter_sorting_and_page_are_in_the_url(site: Site) -> None:
     for number in range(30):
         site.host.generate("ann", f"robot {number:02}", lifetime_days=9 if number == 7 else 90)
     page = site.visit()
@@ -132,7 +118,7 @@ def test_search_filter_order_and_pages_stand_in_the_address(site: Site) -> None:
     press(page, "Enter")
     expect(page.get_by_role("row")).to_have_count(11)
     expect(page.get_by_role("row").nth(1)).to_contain_text("robot 19")
-    expect(said(page)).to_have_text("10 tokens.")
+    expect(announcement(page)).to_have_text("10 tokens.")
     page.reload()
     expect(page.get_by_role("row")).to_have_count(11)
     page.get_by_label("Search tokens").fill("")
@@ -150,10 +136,10 @@ def test_search_filter_order_and_pages_stand_in_the_address(site: Site) -> None:
     expect(page.get_by_text("No token matches.")).to_be_visible()
     page.get_by_role("link", name="Show all").click()
     expect(page.get_by_role("row")).to_have_count(26)
-    assert page.evaluate("history.length") <= 3, "looking through the list fills the history"
+    assert page.evaluate("history.length") <= 3, "browsing the list adds history entries"
 
 
-def test_a_phone_never_scrolls_sideways(site: Site) -> None:
+def test_nothing_scrolls_horizontally_on_a_phone(site: Site) -> None:
     site.host.generate("ann", "w" * 100, description="d" * 255, scopes=["read", "write"])
     page = site.visit(viewport={"width": 375, "height": 700}, has_touch=True)
 
@@ -176,7 +162,7 @@ def test_a_phone_never_scrolls_sideways(site: Site) -> None:
     assert fits(), "the question"
 
 
-def test_exact_times_are_in_utc_and_in_the_zone_of_the_reader(site: Site) -> None:
+def test_exact_times_are_shown_in_utc_and_in_the_readers_time_zone(site: Site) -> None:
     site.host.generate("ann", "clock")
     page = site.visit()
     time = page.get_by_role("row", name="clock").locator("td > time").first

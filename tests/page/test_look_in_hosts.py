@@ -1,4 +1,4 @@
-"""The panel in hosts with their own policy, styles, templates and addresses."""
+"""The panel in hosts with their own content security policy, styles, templates and URLs."""
 
 import re
 from collections.abc import Callable
@@ -13,13 +13,15 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_access_tokens.page import panel
 from host import Host
-from htmx import dress, layout
-from sites import Site, generate, said, send
+from htmx import layout, set_up_host
+from sites import Site, announcement, generate, send
 
 TEMPLATES = Path(panel.__file__).parent / "templates" / "access_tokens"
 
 
-def test_a_policy_of_nonces_is_kept(make_site: Callable[..., Site], npm: Path) -> None:
+def test_the_panel_works_under_a_nonce_based_content_security_policy(
+    make_site: Callable[..., Site], npm: Path
+) -> None:
     site = make_site()
     site.policy = (
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src 'self'"
@@ -28,13 +30,13 @@ def test_a_policy_of_nonces_is_kept(make_site: Callable[..., Site], npm: Path) -
     page = site.visit()
     secret = generate(page)
     page.get_by_role("button", name="Copy token to clipboard").click()
-    expect(said(page)).to_have_text("Token copied to clipboard.")
+    expect(announcement(page)).to_have_text("Token copied to clipboard.")
     assert page.locator(".access-tokens-head").evaluate("head => getComputedStyle(head).display") == "flex"
-    assert [line for line in site.asked if "/assets/htmx" in line]
+    assert [line for line in site.requests if "/assets/htmx" in line]
     assert secret not in "".join(site.sent)
 
 
-UNRULY = """
+HOST_STYLES = """
 :root { color-scheme: dark; --access-tokens-accent: rgb(224, 176, 80); --access-tokens-on-accent: black }
 body { background: rgb(27, 23, 18); color: rgb(239, 230, 213); font: 19px Georgia, serif }
 legend, label { float: left; width: 100% }
@@ -44,10 +46,10 @@ p { text-indent: 4em }
 """
 
 
-def test_the_panel_takes_the_host_s_fonts_and_colours_and_not_its_boxes(make_site: Callable[..., Site]) -> None:
+def test_the_panel_inherits_the_host_s_fonts_and_colors_but_not_its_borders(make_site: Callable[..., Site]) -> None:
     site = make_site()
-    dress(site, layout().replace("</head>", "<link rel='stylesheet' href='/unruly.css'></head>"))
-    site.host.app.add_url_rule("/unruly.css", "unruly", lambda: Response(UNRULY, mimetype="text/css"))
+    set_up_host(site, layout().replace("</head>", "<link rel='stylesheet' href='/unruly.css'></head>"))
+    site.host.app.add_url_rule("/unruly.css", "unruly", lambda: Response(HOST_STYLES, mimetype="text/css"))
     page = site.visit("/access-tokens/new")
 
     def style(selector: str, name: str) -> str:
@@ -66,12 +68,12 @@ def test_the_panel_takes_the_host_s_fonts_and_colours_and_not_its_boxes(make_sit
     page.get_by_label("Name").fill("laptop")
     send(page)
     expect(page.get_by_label("Your new token")).to_be_visible()
-    assert style("#access-tokens-secret", "textTransform") == "none", "nobody could type it off"
+    assert style("#access-tokens-secret", "textTransform") == "none", "the secret could not be typed from the screen"
     assert style("#access-tokens-secret", "letterSpacing") == "normal"
 
 
 def every_answer(host: Host, prefix: str = "/access-tokens", base: str = "http://localhost") -> str:
-    """What the page says in all of its states, in one text."""
+    """The responses of the page in all of its states, concatenated."""
     ann, bob = (host.app.test_client() for _ in range(2))
     ann.get("/sign-in/ann", base_url=base)
     bob.get("/sign-in/bob", base_url=base)
@@ -89,7 +91,7 @@ def every_answer(host: Host, prefix: str = "/access-tokens", base: str = "http:/
     return "".join(answer.text for answer in answers)
 
 
-def test_a_host_replaces_any_piece_by_a_file_of_the_same_name(
+def test_a_host_overrides_any_partial_with_a_file_of_the_same_name(
     make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(panel, "PAGE_SIZE", 1)
@@ -104,20 +106,20 @@ def test_a_host_replaces_any_piece_by_a_file_of_the_same_name(
 
     for name in ("laptop", "phone"):
         host.generate("ann", name)
-    pieces = sorted(path.name for path in TEMPLATES.glob("_*.html"))
-    assert len(pieces) > 20
-    for piece in pieces:
-        name = f"access_tokens/{piece}"
+    partials = sorted(path.name for path in TEMPLATES.glob("_*.html"))
+    assert len(partials) > 20
+    for partial in partials:
+        name = f"access_tokens/{partial}"
         pages[name] = "mine instead"
         forget(name)
         text = every_answer(host)
-        assert "mine instead" in text, piece
-        assert ('id="access-tokens"' in text) == (piece != "_panel.html"), piece
+        assert "mine instead" in text, partial
+        assert ('id="access-tokens"' in text) == (partial != "_panel.html"), partial
         del pages[name]
         forget(name)
 
 
-def test_a_mount_a_prefix_and_the_host_s_blueprints_change_addresses_only(
+def test_a_mount_point_a_prefix_and_the_host_s_blueprints_change_only_urls(
     make_host: Callable[..., Host],
 ) -> None:
     host = make_host(ACCESS_TOKENS_URL_PREFIX="/me/keys")

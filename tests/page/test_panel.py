@@ -1,4 +1,4 @@
-"""What the panel's templates say, in a host's layout, in a host's page and alone."""
+"""What the panel's templates render: in a host's layout, embedded in a host's page, and alone."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ NEW = "/access-tokens/new"
 EMBEDDED = "<h2>Mine</h2>{% include 'access_tokens/_page.html' %}"
 
 
-def age(host: Host, token: tokens.Token, **values: Any) -> None:
+def set_times(host: Host, token: tokens.Token, **values: Any) -> None:
     """Set the times of a token's row."""
     table = host.access_tokens.model.__table__
     with host.app.app_context():
@@ -28,7 +28,7 @@ def age(host: Host, token: tokens.Token, **values: Any) -> None:
 
 
 def embed(host: Host, template: str = EMBEDDED) -> None:
-    """Give the host a page with the panel in it."""
+    """Add a page that embeds the panel to the host."""
 
     @host.app.get("/settings")
     def settings() -> str:
@@ -36,7 +36,7 @@ def embed(host: Host, template: str = EMBEDDED) -> None:
 
 
 def names(page: Page) -> list[str]:
-    """The names in the list, from the top."""
+    """The names in the list, in order."""
     return [element.text.strip() for element in page.all("th", scope="row")]
 
 
@@ -57,14 +57,14 @@ def presets(page: Page) -> list[str]:
         (5, []),
     ],
 )
-def test_presets_above_the_hosts_maximum_vanish(
+def test_presets_above_the_hosts_maximum_are_hidden(
     make_host: Callable[..., Host], longest: int, offered: list[str]
 ) -> None:
     host = make_host(ACCESS_TOKENS_MAX_LIFETIME_DAYS=longest)
     assert presets(Page(host.client("ann").get(NEW))) == offered
 
 
-def test_the_form_says_the_date_in_words(host: Host) -> None:
+def test_the_form_shows_the_expiry_date_in_words(host: Host) -> None:
     page = Page(host.client("ann").get(NEW, query_string={"lifetime_days": "30"}))
     ending = clock.now() + timedelta(days=30)
     assert f"Expires on {ending.day} {ending:%B} {ending.year}." in page.text
@@ -76,7 +76,7 @@ def test_the_form_says_the_date_in_words(host: Host) -> None:
     )
 
 
-def test_every_field_has_its_help_and_the_form_its_own_messages(host: Host) -> None:
+def test_every_field_has_a_description_and_browser_validation_is_off(host: Host) -> None:
     page = Page(host.client("ann").get(NEW))
     assert "novalidate" in page.form("/new").attributes
     ids = {element.attributes.get("id"): element.text.strip() for element in page.elements}
@@ -86,7 +86,7 @@ def test_every_field_has_its_help_and_the_form_its_own_messages(host: Host) -> N
         assert all(ids[each] for each in described), name
 
 
-def test_suggested_names_leave_out_those_that_are_taken(host: Host) -> None:
+def test_suggested_names_exclude_those_already_in_use(host: Host) -> None:
     def suggested() -> list[str]:
         return [
             element.text
@@ -100,11 +100,11 @@ def test_suggested_names_leave_out_those_that_are_taken(host: Host) -> None:
     assert "Nightly backup" in suggested()
 
 
-def test_expired_tokens_stand_last_and_say_so(host: Host) -> None:
-    gone = host.generate("ann", "gone").token
+def test_expired_tokens_are_listed_last_and_marked_as_expired(host: Host) -> None:
+    expired = host.generate("ann", "gone").token
     host.generate("ann", "soon", lifetime_days=15)
     host.generate("ann", "later", lifetime_days=16)
-    age(host, gone, expires_at=clock.now() - timedelta(days=3))
+    set_times(host, expired, expires_at=clock.now() - timedelta(days=3))
     for sort in ("", "name", "-name", "created", "expires", "-expires", "-used"):
         page = Page(host.client("ann").get(LIST, query_string={"sort": sort}))
         assert names(page)[-1] == "gone", sort
@@ -119,8 +119,8 @@ def test_expired_tokens_stand_last_and_say_so(host: Host) -> None:
     assert "3 days ago" in rows[-1]
 
 
-def test_counts_lead_to_what_they_count(host: Host) -> None:
-    age(host, host.generate("ann", "old").token, expires_at=clock.now())
+def test_counts_link_to_the_tokens_they_count(host: Host) -> None:
+    set_times(host, host.generate("ann", "old").token, expires_at=clock.now())
     host.generate("ann", "soon", lifetime_days=2)
     host.generate("ann", "new")
     client = host.client("ann")
@@ -131,7 +131,7 @@ def test_counts_lead_to_what_they_count(host: Host) -> None:
     assert names(Page(client.get(links["Expiring soon 1"]))) == ["soon"]
 
 
-def test_links_keep_the_state_of_the_list_and_drop_what_is_unknown(host: Host) -> None:
+def test_links_keep_the_state_of_the_list_and_drop_unknown_values(host: Host) -> None:
     host.generate("ann", "robot")
     page = Page(host.client("ann").get(LIST, query_string={"q": "ROB", "sort": "-name", "status": "odd", "page": "x"}))
     assert [element.attributes["value"] for element in page.all("input", type="search")] == ["ROB"]
@@ -141,9 +141,9 @@ def test_links_keep_the_state_of_the_list_and_drop_what_is_unknown(host: Host) -
     assert column.text.strip() == "Name"
 
 
-def test_machine_times_are_valid_and_exact_times_say_utc(host: Host) -> None:
+def test_datetime_attributes_are_valid_and_exact_times_are_in_utc(host: Host) -> None:
     token = host.generate("ann", "clock").token
-    age(host, token, last_used_at=clock.now() - timedelta(hours=5))
+    set_times(host, token, last_used_at=clock.now() - timedelta(hours=5))
     page = Page(host.client("ann").get(LIST))
     times = page.all("time")
     assert len(times) == 6
@@ -153,20 +153,20 @@ def test_machine_times_are_valid_and_exact_times_say_utc(host: Host) -> None:
     assert [time.text for time in times if "title" in time.attributes] == ["just now", "in 12 months", "5 hours ago"]
 
 
-def test_the_first_use_is_told_to_the_owner_alone(host: Host) -> None:
+def test_the_first_use_is_reported_to_the_owner_only(host: Host) -> None:
     new = host.generate("ann", "robot")
     address = f"{LIST}{new.token.id}/use"
     assert host.client("ann").get(address).get_json() == {"used": None}
     host.client().get("/api", headers=bearer(new.secret))
-    told = host.client("ann").get(address)
-    assert told.get_json()["distance"] == "just now"
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told.get_json()["used"])
-    assert told.headers["Cache-Control"] == "no-store"
+    answer = host.client("ann").get(address)
+    assert answer.get_json()["distance"] == "just now"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", answer.get_json()["used"])
+    assert answer.headers["Cache-Control"] == "no-store"
     assert host.client("bob").get(address).status_code == 404
     assert host.client().get(address).status_code == 401
 
 
-def test_without_self_service_the_list_shows_no_way_to_the_form(make_host: Callable[..., Host]) -> None:
+def test_without_self_service_the_list_has_no_link_to_the_form(make_host: Callable[..., Host]) -> None:
     host = make_host(ACCESS_TOKENS_SELF_SERVICE=False)
     assert "/new" not in host.client("ann").get(LIST).get_data(as_text=True)
     host.generate("ann", "robot")
@@ -175,7 +175,7 @@ def test_without_self_service_the_list_shows_no_way_to_the_form(make_host: Calla
     assert "Delete token robot" in answer
 
 
-def test_a_wish_that_is_refused_as_a_whole_is_told_above_the_form(make_host: Callable[..., Host]) -> None:
+def test_an_error_of_the_whole_form_is_shown_above_the_form(make_host: Callable[..., Host]) -> None:
     host = make_host(ACCESS_TOKENS_MAX_PER_OWNER=1)
     host.generate("ann", "one")
     page = Page(host.client("ann").post(NEW, data={"name": "two", "lifetime_days": "1"}))
@@ -186,7 +186,7 @@ def test_a_wish_that_is_refused_as_a_whole_is_told_above_the_form(make_host: Cal
 
 
 @pytest.mark.parametrize("given", ["a value", "a function"])
-def test_the_hosts_nonce_stands_on_our_tags(host: Host, given: str) -> None:
+def test_the_hosts_nonce_is_on_the_tags_of_the_panel(host: Host, given: str) -> None:
     host.app.jinja_env.globals["csp_nonce"] = "abc123" if given == "a value" else lambda: "abc123"
     page = Page(host.client("ann").get(LIST))
     assert [element.attributes["nonce"] for element in (*page.all("link"), *page.all("script"))] == [
@@ -195,7 +195,7 @@ def test_the_hosts_nonce_stands_on_our_tags(host: Host, given: str) -> None:
     ]
 
 
-def test_one_file_shadowed_replaces_one_piece(host: Host, tmp_path: Path) -> None:
+def test_a_host_may_override_a_single_template(host: Host, tmp_path: Path) -> None:
     (tmp_path / "access_tokens").mkdir()
     (tmp_path / "access_tokens" / "_empty.html").write_text("<p>Nothing here, {{ panel.owner }}.</p>")
     host.app.jinja_loader.searchpath.append(str(tmp_path))  # type: ignore[union-attr]
@@ -204,7 +204,7 @@ def test_one_file_shadowed_replaces_one_piece(host: Host, tmp_path: Path) -> Non
     assert "Access tokens" in page.all("h1")[0].text
 
 
-def test_a_layout_needs_no_block_but_content(host: Host, tmp_path: Path) -> None:
+def test_a_layout_needs_only_the_content_block(host: Host, tmp_path: Path) -> None:
     (tmp_path / "layout.html").write_text("<title>{{ t }}</title><nav>Host</nav>{% block content %}{% endblock %}")
     host.app.jinja_loader.searchpath.append(str(tmp_path))  # type: ignore[union-attr]
     host.app.jinja_env.globals["t"] = "the host's own"
@@ -214,7 +214,7 @@ def test_a_layout_needs_no_block_but_content(host: Host, tmp_path: Path) -> None
     assert len(page.all("section", id="access-tokens")) == 1
 
 
-def test_one_line_puts_the_panel_into_a_page_of_the_host(host: Host) -> None:
+def test_one_include_embeds_the_panel_in_a_page_of_the_host(host: Host) -> None:
     embed(host)
     host.generate("ann", "robot")
     client = host.client("ann")
@@ -225,7 +225,7 @@ def test_one_line_puts_the_panel_into_a_page_of_the_host(host: Host) -> None:
     assert len(ran) == 2
 
 
-def test_a_stranger_sees_no_panel_in_a_page_of_the_host(host: Host) -> None:
+def test_an_anonymous_visitor_sees_no_panel_in_a_page_of_the_host(host: Host) -> None:
     embed(host)
     assert host.client().get("/settings").get_data(as_text=True) == "<h2>Mine</h2>"
     new = host.generate("ann", "robot")
@@ -239,7 +239,9 @@ def test_with_the_flag_off_there_is_no_panel_in_a_page_of_the_host(host: Host, o
     assert host.client("ann").get("/settings").get_data(as_text=True) == "<h2>Mine</h2>"
 
 
-def test_a_page_of_the_host_stands_where_the_store_fails(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_page_of_the_host_still_renders_when_the_database_fails(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
     embed(host)
     with host.app.app_context():
         host.db.drop_all()
@@ -249,7 +251,7 @@ def test_a_page_of_the_host_stands_where_the_store_fails(host: Host, caplog: pyt
     assert "cannot be listed" in caplog.text
 
 
-def test_the_guard_against_inherited_htmx_attributes_stands_on_the_panel(host: Host) -> None:
+def test_the_panel_overrides_inherited_htmx_attributes(host: Host) -> None:
     (panel,) = Page(host.client("ann").get(LIST, headers={"HX-Request": "true"})).all("section", id="access-tokens")
     guard = {name: value for name, value in panel.attributes.items() if name.startswith("hx-")}
     assert guard == {
@@ -268,7 +270,7 @@ def test_the_guard_against_inherited_htmx_attributes_stands_on_the_panel(host: H
     }
 
 
-def test_every_acting_element_names_its_target_and_its_swap(host: Host) -> None:
+def test_every_htmx_element_sets_its_target_and_its_swap(host: Host) -> None:
     new = host.generate("ann", "robot")
     client = host.client("ann")
     acting = [
@@ -285,7 +287,7 @@ def test_every_acting_element_names_its_target_and_its_swap(host: Host) -> None:
         assert attributes.get("hx-get", attributes.get("hx-post")) == attributes.get("href", attributes.get("action"))
 
 
-def test_every_template_and_custom_property_is_described() -> None:
+def test_every_template_and_custom_property_is_documented() -> None:
     package = Path(tokens.__file__).parent
     described = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
     for template in (package / "page" / "templates" / "access_tokens").iterdir():

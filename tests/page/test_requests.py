@@ -1,15 +1,15 @@
-"""Whatever is asked of the page: long lists, odd query strings, other methods, files."""
+"""Unusual requests to the page: long lists, malformed query strings, other methods, files."""
 
 import pytest
 
 from catalogs import NEW, PAGE
 from host import Host
 from markup import Page
-from pages import HTMX, NOBODY, asset_path, delete_path, names, shown_names, status_of, store_many, typed
+from pages import HTMX, NOBODY, asset_path, delete_path, names, shown_names, status_of, store_many, token_fields
 
 
 @pytest.mark.case("F15")
-def test_the_page_takes_as_many_statements_for_a_thousand_tokens_as_for_ten(stored_host: Host) -> None:
+def test_the_page_runs_as_many_statements_for_a_thousand_tokens_as_for_ten(stored_host: Host) -> None:
     client = stored_host.client("ann")
 
     def counts() -> list[int]:
@@ -19,7 +19,7 @@ def test_the_page_takes_as_many_statements_for_a_thousand_tokens_as_for_ten(stor
                 assert client.get(f"{PAGE}{query}").status_code == 200
             found.append(len(seen))
         with stored_host.statements() as seen:
-            assert client.post(NEW, data=typed("t-new")).status_code == 200
+            assert client.post(NEW, data=token_fields("t-new")).status_code == 200
         return [*found, len(seen)]
 
     store_many(stored_host, 10)
@@ -29,7 +29,7 @@ def test_the_page_takes_as_many_statements_for_a_thousand_tokens_as_for_ten(stor
     assert max(few) <= 6
 
 
-def test_long_lists_come_in_pages(stored_host: Host) -> None:
+def test_long_lists_are_paginated(stored_host: Host) -> None:
     store_many(stored_host, 60)
     client = stored_host.client("ann")
     pages = [shown_names(client.get(PAGE, query_string={"page": number})) for number in (1, 2, 3)]
@@ -70,8 +70,8 @@ QUERIES = [
     ),
     *(f"status={status}" for status in ("x", "all", "active", "expiring", "expired", "unused", "%00", "__init__", "")),
     *(
-        f"q={typed}"
-        for typed in ("%00", "%25", "_", "%27", "%22%3E", "%F0%9F%98%80", "x" * 10_000, "%ff", "%ed%a0%80", "%5C", "")
+        f"q={search}"
+        for search in ("%00", "%25", "_", "%27", "%22%3E", "%F0%9F%98%80", "x" * 10_000, "%ff", "%ed%a0%80", "%5C", "")
     ),
     "owner=ann&user_id=bob&unknown=1",
     "q[]=1&q=2&status[]=x",
@@ -80,7 +80,7 @@ QUERIES = [
 ]
 
 
-def test_whatever_the_address_says_the_page_answers(stored_host: Host) -> None:
+def test_no_query_string_causes_a_server_error(stored_host: Host) -> None:
     token = stored_host.generate("ann", "t-a").token
     client = stored_host.client("ann")
     for query in QUERIES:
@@ -92,17 +92,17 @@ def test_whatever_the_address_says_the_page_answers(stored_host: Host) -> None:
         assert client.post(f"{NEW}?{query}", data={}).status_code == 422, query
 
 
-def test_an_address_with_raw_bytes_is_never_a_failure(host: Host) -> None:
+def test_raw_bytes_in_a_query_string_never_cause_a_server_error(host: Host) -> None:
     token = host.generate("ann", "t-a").token
     client = host.client("ann")
     raw = {"environ_overrides": {"QUERY_STRING": "q=\xff\xfe&page=\xed\xa0\x80"}}
     for path in (PAGE, NEW, delete_path(token)):
         assert client.get(path, **raw).status_code in (200, 400)
-    assert client.post(NEW, data=typed("t-b"), **raw).status_code in (200, 400)
+    assert client.post(NEW, data=token_fields("t-b"), **raw).status_code in (200, 400)
     assert client.post(delete_path(token), **raw).status_code in (303, 400)
 
 
-def test_a_token_id_is_a_uuid_in_its_usual_form_in_either_case(host: Host) -> None:
+def test_a_token_id_is_a_uuid_in_canonical_form_in_either_case(host: Host) -> None:
     token = host.generate("ann", "t-a").token
     client = host.client("ann")
     assert client.get(f"/access-tokens/{str(token.id).upper()}/delete").status_code == 200
@@ -122,21 +122,23 @@ def test_a_token_id_is_a_uuid_in_its_usual_form_in_either_case(host: Host) -> No
     assert names(host) == ["t-a"]
 
 
-def test_methods_that_the_page_does_not_speak_are_refused(stored_host: Host) -> None:
+def test_methods_that_the_page_does_not_support_are_refused(stored_host: Host) -> None:
     token = stored_host.generate("ann", "t-a").token
     before = stored_host.rows()
     client = stored_host.client("ann")
     for path in (PAGE, NEW, delete_path(token)):
         for method in ("PUT", "DELETE", "PATCH", "TRACE", "BREW"):
-            answer = client.open(path, method=method, data=typed("t-x"), headers={"X-HTTP-Method-Override": "POST"})
+            answer = client.open(
+                path, method=method, data=token_fields("t-x"), headers={"X-HTTP-Method-Override": "POST"}
+            )
             assert answer.status_code == 405
         assert client.options(path).status_code == 200
-    assert client.post(PAGE, data=typed("t-x")).status_code == 405
+    assert client.post(PAGE, data=token_fields("t-x")).status_code == 405
     assert client.post(f"{PAGE}?_method=DELETE", data={"_method": "DELETE"}).status_code == 405
     assert stored_host.rows() == before
 
 
-def test_assets_are_those_of_the_package_and_no_other_file(host: Host) -> None:
+def test_only_the_assets_of_the_package_are_served(host: Host) -> None:
     client = host.client()
     asset = asset_path(host.client("ann"))
     with client.get(asset) as answer:

@@ -1,37 +1,23 @@
-"""The new token in a browser: shown once, copied, gone."""
+"""The new token in a browser: shown once, copied, and not shown again."""
 
 import json
 import urllib.request
 from collections.abc import Callable
 
 import pytest
-from flask import Response, render_template_string, send_file
 from playwright.sync_api import expect
 
 from host import bearer
-from pages import HTMX
-from sites import SECRET, Site, generate, said
+from sites import SECRET, Site, announcement, generate
 
 
 @pytest.fixture
-def site(make_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
-    """A site with the settings of the test's parameter, a page of the host's with the panel in it, and an htmx."""
-    site = make_site(**getattr(request, "param", {}))
-
-    @site.host.app.get("/embedded")
-    def embedded() -> str:
-        return render_template_string(
-            "<!doctype html><title>Mine</title><h2>My settings</h2>{% include 'access_tokens/_page.html' %}"
-        )
-
-    @site.host.app.get("/htmx.js")
-    def htmx() -> Response:
-        return send_file(HTMX)
-
-    return site
+def site(make_site: Callable[..., Site]) -> Site:
+    """A site with the default settings."""
+    return make_site()
 
 
-def test_a_new_token_is_shown_once_marked_and_ready_to_copy(site: Site) -> None:
+def test_a_new_token_is_shown_once_selected_and_ready_to_copy(site: Site) -> None:
     page = site.visit()
     secret = generate(page)
     assert SECRET.fullmatch(secret)
@@ -47,32 +33,32 @@ def test_a_new_token_is_shown_once_marked_and_ready_to_copy(site: Site) -> None:
 
 
 @pytest.mark.case("D20")
-def test_the_token_is_copied_and_the_copy_is_spoken(site: Site) -> None:
+def test_the_token_is_copied_and_the_copy_is_announced(site: Site) -> None:
     page = site.visit()
     secret = generate(page)
-    region = said(page).element_handle()
+    region = announcement(page).element_handle()
     page.get_by_role("button", name="Copy token to clipboard").click()
-    expect(said(page)).to_have_text("Token copied to clipboard.")
+    expect(announcement(page)).to_have_text("Token copied to clipboard.")
     assert region is not None
     assert region.evaluate("region => region.isConnected"), "the live region was replaced"
     assert page.evaluate("navigator.clipboard.readText()") == secret
     page.get_by_role("button", name="Copy command").click()
-    expect(said(page)).to_have_text("Command copied to clipboard.")
+    expect(announcement(page)).to_have_text("Command copied to clipboard.")
     assert "$TOKEN" in page.evaluate("navigator.clipboard.readText()")
 
 
-def test_the_token_is_copied_where_the_browser_has_no_clipboard_for_scripts(site: Site) -> None:
+def test_the_token_is_copied_where_the_browser_has_no_clipboard_api(site: Site) -> None:
     page = site.visit()
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     secret = generate(page)
     page.get_by_role("button", name="Copy token to clipboard").click()
-    expect(said(page)).to_have_text("Token copied to clipboard.")
+    expect(announcement(page)).to_have_text("Token copied to clipboard.")
     page.get_by_role("link", name="Generate new token").click()
     page.get_by_label("Name").press("Control+v")
     expect(page.get_by_label("Name")).to_have_value(secret)
 
 
-def test_a_copy_that_fails_is_said_and_the_token_stays_marked(site: Site) -> None:
+def test_a_failed_copy_shows_an_error_and_the_token_stays_selected(site: Site) -> None:
     page = site.visit()
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     page.evaluate("document.execCommand = () => false")
@@ -83,7 +69,7 @@ def test_a_copy_that_fails_is_said_and_the_token_stays_marked(site: Site) -> Non
 
 
 @pytest.mark.case("D10")
-def test_the_secret_is_gone_after_a_reload_and_on_the_way_back(site: Site) -> None:
+def test_the_secret_is_not_shown_after_a_reload_or_after_navigating_back(site: Site) -> None:
     page = site.visit()
     secret = generate(page)
     page.reload()
@@ -101,7 +87,7 @@ def test_the_secret_is_gone_after_a_reload_and_on_the_way_back(site: Site) -> No
 
 
 @pytest.mark.case("D10")
-def test_a_page_that_is_kept_for_the_way_back_keeps_no_secret(site: Site) -> None:
+def test_a_page_in_the_back_forward_cache_contains_no_secret(site: Site) -> None:
     page = site.visit()
     generate(page)
     page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
@@ -111,7 +97,7 @@ def test_a_page_that_is_kept_for_the_way_back_keeps_no_secret(site: Site) -> Non
 
 
 @pytest.mark.case("D10")
-def test_the_secret_is_in_no_storage_address_or_history(site: Site) -> None:
+def test_the_secret_is_in_no_storage_url_or_history(site: Site) -> None:
     page = site.visit()
     secret = generate(page)
     kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, history.state, location.href])")
@@ -129,7 +115,7 @@ def test_leaving_warns_until_the_token_is_copied(site: Site) -> None:
     assert site.dialogs == ["beforeunload"]
     generate(page, "phone")
     page.get_by_role("button", name="Copy token to clipboard").click()
-    expect(said(page)).to_have_text("Token copied to clipboard.")
+    expect(announcement(page)).to_have_text("Token copied to clipboard.")
     page.reload()
     generate(page, "tablet")
     page.keyboard.press("Control+c")
@@ -143,12 +129,12 @@ def test_a_double_click_sends_one_request(site: Site) -> None:
     page.get_by_role("button", name="Generate", exact=True).dblclick()
     expect(page.get_by_label("Your new token")).to_be_visible()
     page.wait_for_load_state("networkidle")
-    assert site.posts == sum(line.startswith("POST") for line in site.asked) == 1
+    assert site.posts == sum(line.startswith("POST") for line in site.requests) == 1
     assert len(site.host.rows()) == 1
     assert site.host.find(page.get_by_label("Your new token").input_value()) is not None
 
 
-def test_the_first_use_is_told_while_the_page_is_open(site: Site) -> None:
+def test_the_first_use_is_shown_while_the_page_is_open(site: Site) -> None:
     page = site.visit()
     secret = generate(page)
     expect(page.get_by_text("Waiting for its first use …")).to_be_visible()
@@ -157,4 +143,4 @@ def test_the_first_use_is_told_while_the_page_is_open(site: Site) -> None:
         assert answer.status == 200
     expect(page.locator(".access-tokens-waiting")).to_have_text("It works: used just now.", timeout=15_000)
     expect(page.get_by_role("row", name="laptop")).not_to_contain_text("Never")
-    expect(said(page)).to_have_text("It works: used just now.")
+    expect(announcement(page)).to_have_text("It works: used just now.")

@@ -1,4 +1,4 @@
-"""The page where the database cannot be used."""
+"""The page when the database is unavailable."""
 
 from typing import Any
 
@@ -7,30 +7,30 @@ import sqlalchemy as sa
 
 from catalogs import NEW, PAGE
 from host import Host
-from pages import HTMX, NOBODY, SECRET, Make, delete_path, typed, wish
+from pages import HTMX, NOBODY, SECRET, Make, delete_path, form_data, token_fields
 
 
 @pytest.mark.case("D14")
-def test_a_missing_table_is_503_and_says_nothing_of_the_store(stored_host: Host) -> None:
+def test_a_missing_table_is_503_without_database_details(stored_host: Host) -> None:
     token = stored_host.generate("ann", "t-a").token
     client = stored_host.client("ann")
-    form = wish(client)
+    form = form_data(client)
     with stored_host.app.app_context():
         stored_host.db.drop_all()
-    unreachable(client, form, token)
+    assert_unavailable(client, form, token)
 
 
 @pytest.mark.case("D14")
 @pytest.mark.parametrize("kind", ["postgresql+psycopg", "mariadb+pymysql", "sqlite"])
-def test_a_store_that_is_not_there_is_503_and_says_nothing_of_it(kind: str) -> None:
+def test_an_unreachable_database_is_503_without_database_details(kind: str) -> None:
     address = "sqlite:////nowhere/else/host.sqlite3" if kind == "sqlite" else f"{kind}://joe:hush@127.0.0.1:1/wares"
     host = Host(address)
-    unreachable(host.client("ann"), typed("t-x"), NOBODY)
+    assert_unavailable(host.client("ann"), token_fields("t-x"), NOBODY)
     stale = Host(address, csrf=True).client("ann").post(delete_path(NOBODY), data={"csrf_token": "stale"})
     assert (stale.status_code, stale.headers["Retry-After"]) == (503, "2")
 
 
-def unreachable(client: Any, form: dict[str, Any], token: Any) -> None:
+def assert_unavailable(client: Any, form: dict[str, Any], token: Any) -> None:
     requests = [("GET", PAGE), ("GET", NEW), ("POST", NEW), ("GET", delete_path(token)), ("POST", delete_path(token))]
     for method, path in requests:
         for headers in ({}, HTMX):
@@ -38,7 +38,7 @@ def unreachable(client: Any, form: dict[str, Any], token: Any) -> None:
             assert answer.status_code == 503, (method, path)
             assert 1 <= int(answer.headers["Retry-After"]) <= 5
             assert answer.headers["Cache-Control"] == "no-store"
-            told = f"{answer.text} {answer.headers}".lower()
+            content = f"{answer.text} {answer.headers}".lower()
             for word in (
                 "select",
                 "insert",
@@ -50,13 +50,13 @@ def unreachable(client: Any, form: dict[str, Any], token: Any) -> None:
                 "traceback",
                 "operational",
             ):
-                assert word not in told
-            assert "deleted" not in told
+                assert word not in content
+            assert "deleted" not in content
             assert not SECRET.search(answer.text)
 
 
 @pytest.mark.case("D14")
-def test_the_hosts_503_handler_is_asked(make_host: Make) -> None:
+def test_the_hosts_503_handler_is_called(make_host: Make) -> None:
     host = make_host()
     host.app.register_error_handler(503, lambda error: ("back soon", 503))
     with host.app.app_context():
@@ -67,7 +67,7 @@ def test_the_hosts_503_handler_is_asked(make_host: Make) -> None:
 
 
 @pytest.mark.case("D14")
-def test_a_store_that_fails_while_the_host_finds_who_is_there_is_503(host: Host) -> None:
+def test_a_database_error_in_the_identity_loader_is_503(host: Host) -> None:
     def identity() -> Any:
         return host.db.session.execute(sa.text("SELECT name FROM people")).scalar()
 

@@ -1,4 +1,4 @@
-"""Connections: which one is used, and what it leaves of the host's work."""
+"""Connections: which one is used, and that the host's transaction is left alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,9 @@ def test_the_check_leaves_the_scope_of_the_host_s_session_empty(stored_host: Hos
     assert stored_host.client().get("/scope", headers=header).get_json() == [False]
 
 
-def test_a_session_that_is_set_up_anew_is_asked_anew(make_host: Callable[..., Host], tmp_path: Path) -> None:
+def test_a_session_factory_that_is_reconfigured_is_asked_again_for_its_engine(
+    make_host: Callable[..., Host], tmp_path: Path
+) -> None:
     one, two = (make_host(f"sqlite:///{tmp_path / name}") for name in ("one.sqlite3", "two.sqlite3"))
     header = bearer(one.generate().secret)
     engines = []
@@ -56,7 +58,9 @@ def test_a_session_that_is_set_up_anew_is_asked_anew(make_host: Callable[..., Ho
 
 
 @pytest.mark.case("E24")
-def test_the_check_and_the_verbs_use_the_primary_even_where_a_session_reads_from_a_replica(tmp_path: Path) -> None:
+def test_the_check_and_the_operations_use_the_primary_even_where_a_session_reads_from_a_replica(
+    tmp_path: Path,
+) -> None:
     replica = sa.create_engine(f"sqlite:///{tmp_path / 'replica.sqlite3'}")
 
     class Routing(HostSession):
@@ -114,7 +118,7 @@ def test_the_check_commits_nothing_on_the_one_connection_of_a_database_in_memory
 
 @pytest.mark.case("E07")
 @pytest.mark.parametrize("pool", [StaticPool, SingletonThreadPool])
-def test_a_stamp_commits_nothing_of_a_session_that_outlives_the_request(
+def test_a_last_used_update_commits_nothing_of_a_session_that_outlives_the_request(
     make_host: Callable[..., Host], tmp_path: Path, pool: type[Pool]
 ) -> None:
     options = {"poolclass": pool, "connect_args": {"check_same_thread": False}}
@@ -141,7 +145,7 @@ def test_the_check_expires_no_object_of_the_host_s(stored_host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "summary"),
     [
         (OperationalError("SELECT 1", {}, ValueError("gone away\nand more")), "ValueError: gone away"),
         (OperationalError("SELECT 1", {}, ValueError("  \n")), "ValueError"),
@@ -149,5 +153,5 @@ def test_the_check_expires_no_object_of_the_host_s(stored_host: Host) -> None:
         (SQLAlchemyError("SELECT secrets"), "SQLAlchemyError"),
     ],
 )
-def test_what_a_log_says_of_a_store_s_error_is_the_driver_s_first_line_alone(error: Exception, said: str) -> None:
-    assert error_summary(error) == said
+def test_the_log_of_a_store_error_has_only_the_driver_s_first_line(error: Exception, summary: str) -> None:
+    assert error_summary(error) == summary

@@ -1,4 +1,4 @@
-"""What an application can see of a token, however it prints, copies or serializes one."""
+"""What a token exposes when an application prints, copies or serializes it."""
 
 import copy
 import dataclasses
@@ -29,7 +29,7 @@ PUBLIC = {
 
 
 class Owner:
-    """An owner with something to hide."""
+    """An owner with a confidential attribute."""
 
     password_hash = "scrypt:hidden"
 
@@ -38,7 +38,7 @@ class Owner:
 
 
 def internals(new: tokens.NewToken) -> list[str]:
-    """What must never be shown of a token: its digest, how it is made, its secret and its owner."""
+    """What a token must never expose: its digest, the digest's scheme, its secret and its owner's attributes."""
     (digest,) = secret.candidate_digests(new.secret, ()).values()
     return [digest, "sha256", new.secret, Owner.password_hash]
 
@@ -118,37 +118,37 @@ def test_a_new_token_shows_nothing_internal(owned: Host, how: str) -> None:
 def test_a_token_as_json_has_its_public_fields(host: Host) -> None:
     new = host.generate("ann", "laptop", description="On the desk", scopes=["read"], lifetime_days=30)
     with host.app.app_context():
-        told = json.loads(as_json(new.token))
-    assert told.keys() == PUBLIC
-    assert told["id"] == str(new.token.id)
-    assert (told["owner_id"], told["name"], told["description"]) == ("ann", "laptop", "On the desk")
-    assert (told["scopes"], told["hint"], told["status"]) == (["read"], new.token.hint, "active")
-    assert told["last_used_at"] is None
+        data = json.loads(as_json(new.token))
+    assert data.keys() == PUBLIC
+    assert data["id"] == str(new.token.id)
+    assert (data["owner_id"], data["name"], data["description"]) == ("ann", "laptop", "On the desk")
+    assert (data["scopes"], data["hint"], data["status"]) == (["read"], new.token.hint, "active")
+    assert data["last_used_at"] is None
 
 
 def test_the_token_of_a_request_is_the_same_json(host: Host) -> None:
-    host.app.add_url_rule("/told", "told", token_required(lambda: jsonify(current_token)))
-    host.app.add_url_rule("/told/whole", "whole", token_required(lambda: jsonify(token=current_token)))
+    host.app.add_url_rule("/json", "json", token_required(lambda: jsonify(current_token)))
+    host.app.add_url_rule("/json/nested", "nested", token_required(lambda: jsonify(token=current_token)))
     new = host.generate()
     with host.app.app_context():
         known = json.loads(as_json(new.token))
     client = host.client()
-    assert client.get("/told", headers=bearer(new.secret)).get_json() == known
-    assert client.get("/told/whole", headers=bearer(new.secret)).get_json()["token"].keys() == PUBLIC
+    assert client.get("/json", headers=bearer(new.secret)).get_json() == known
+    assert client.get("/json/nested", headers=bearer(new.secret)).get_json()["token"].keys() == PUBLIC
 
 
 def test_a_list_of_tokens_is_json_as_well(host: Host) -> None:
     host.generate("ann", "one")
     host.generate("ann", "two")
     with host.app.app_context():
-        told = json.loads(as_json(tokens.owned_by("ann")))
+        data = json.loads(as_json(tokens.owned_by("ann")))
         page = json.loads(as_json(tokens.page("ann")))
-    assert {token["name"] for token in told} == {"one", "two"}
-    assert page["tokens"] == sorted(told, key=lambda token: [each["id"] for each in page["tokens"]].index(token["id"]))
+    assert {token["name"] for token in data} == {"one", "two"}
+    assert page["tokens"] == sorted(data, key=lambda token: [each["id"] for each in page["tokens"]].index(token["id"]))
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda token: pickle.loads(pickle.dumps(token))])
-def test_a_copy_is_a_token_whose_owner_is_loaded_anew(host: Host, copied: Callable[[Any], Any]) -> None:
+def test_a_copy_is_a_token_whose_owner_is_loaded_again(host: Host, copied: Callable[[Any], Any]) -> None:
     loaded: list[str] = []
 
     @host.access_tokens.owner_loader
@@ -175,7 +175,7 @@ def test_a_copy_is_a_token_whose_owner_is_loaded_anew(host: Host, copied: Callab
         (timedelta(microseconds=-1), "expired"),
     ],
 )
-def test_the_status_of_a_token_is_that_of_the_moment_it_was_read(
+def test_the_status_of_a_token_is_the_one_at_the_time_it_was_read(
     stored_host: Host, clock: Any, left: timedelta, status: str
 ) -> None:
     new = stored_host.generate(lifetime_days=30)

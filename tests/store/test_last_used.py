@@ -1,4 +1,4 @@
-"""The last-used update: when it is written, and what it never costs."""
+"""The last-used update: when it is written, and that it never fails or delays a request."""
 
 import logging
 import threading
@@ -24,18 +24,18 @@ from wire import wire
 
 
 @pytest.mark.case("F09")
-def test_the_first_use_is_stamped_and_the_next_an_interval_later(stored_host: Host, clock: Clock) -> None:
+def test_the_first_use_is_recorded_and_the_next_an_interval_later(stored_host: Host, clock: Clock) -> None:
     made, client = stored_host.generate(), stored_host.client()
     header = bearer(made.secret)
     clock.pass_(seconds=5)
     first = clock.moment
     client.get("/api", headers=header)
-    for seconds, stamped in ((1, False), (58, False), (1, True)):
+    for seconds, recorded in ((1, False), (58, False), (1, True)):
         clock.pass_(seconds=seconds)
         client.get("/api", headers=header)
         with stored_host.app.app_context():
             (token,) = tokens.owned_by("ann")
-        assert token.last_used_at == (clock.moment if stamped else first)
+        assert token.last_used_at == (clock.moment if recorded else first)
 
 
 def test_a_view_sees_the_use_before_this_one(host: Host, clock: Clock) -> None:
@@ -47,25 +47,25 @@ def test_a_view_sees_the_use_before_this_one(host: Host, clock: Clock) -> None:
     assert client.get("/last", headers=header).text == str(first)
 
 
-def test_a_refused_use_is_not_stamped(host: Host) -> None:
+def test_a_refused_use_is_not_recorded(host: Host) -> None:
     host.client().post("/write", headers=bearer(host.generate().secret))
     assert host.rows()[0]["last_used_at"] is None
 
 
-def test_a_use_is_stamped_though_the_view_fails(stored_host: Host) -> None:
+def test_a_use_is_recorded_even_if_the_view_fails(stored_host: Host) -> None:
     stored_host.app.config["PROPAGATE_EXCEPTIONS"] = False
     stored_host.app.get("/broken")(token_required(lambda: 1 / 0))
     stored_host.client().get("/broken", headers=bearer(stored_host.generate().secret))
     assert stored_host.rows()[0]["last_used_at"] is not None
 
 
-def test_a_use_is_stamped_on_the_one_token_that_was_used(stored_host: Host, clock: Clock) -> None:
+def test_a_use_is_recorded_only_on_the_token_that_was_used(stored_host: Host, clock: Clock) -> None:
     used, _ = stored_host.generate("ann", "used"), stored_host.generate("ann", "other")
     stored_host.client().get("/api", headers=bearer(used.secret))
     assert last_uses(stored_host) == {"used": clock.moment, "other": None}
 
 
-def test_of_two_uses_at_once_the_first_stamp_stands(stored_host: Host, clock: Clock) -> None:
+def test_of_two_uses_at_once_the_first_is_recorded(stored_host: Host, clock: Clock) -> None:
     header = bearer(stored_host.generate("ann").secret)
 
     @stored_host.app.get("/slow")
@@ -83,7 +83,7 @@ def test_of_two_uses_at_once_the_first_stamp_stands(stored_host: Host, clock: Cl
     assert last_uses(stored_host) == {"laptop": first}
 
 
-def test_a_token_that_moves_to_a_new_pepper_is_stamped_no_sooner(stored_host: Host, clock: Clock) -> None:
+def test_a_use_is_recorded_no_sooner_when_the_token_moves_to_a_new_pepper(stored_host: Host, clock: Clock) -> None:
     client, header = stored_host.client(), bearer(stored_host.generate("ann").secret)
     first = clock.moment
     client.get("/api", headers=header)
@@ -100,7 +100,7 @@ def test_a_token_that_moves_to_a_new_pepper_is_stamped_no_sooner(stored_host: Ho
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
-def test_a_row_that_somebody_holds_is_left_unstamped_without_an_error(
+def test_a_locked_row_is_skipped_by_the_last_used_update_without_an_error(
     make_host: Callable[..., Host], server_database: Callable[[str], str], kind: str
 ) -> None:
     host = make_host(server_database(kind))
@@ -116,23 +116,25 @@ def test_a_row_that_somebody_holds_is_left_unstamped_without_an_error(
     assert last_uses(host)["laptop"] is not None
 
 
-def test_a_stamp_on_sqlite_is_one_statement_and_leaves_the_patience_of_the_connection(
+def test_a_last_used_update_on_sqlite_is_one_statement_and_leaves_the_busy_timeout(
     make_host: Callable[..., Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = make_host(f"sqlite:///{tmp_path / 'host.sqlite3'}", SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 1})
     header = bearer(host.generate("ann").secret)
     with host.app.app_context(), host.db.engine.connect() as connection:
-        patience = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+        busy_timeout = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
     with wire(host, monkeypatch) as sent:
         host.client().get("/api", headers=header)
     after_the_check = [statement for statement in sent if "access_tokens" in statement][1:]
     assert [statement.split()[0] for statement in after_the_check] == ["UPDATE"]
     assert "PRAGMA busy_timeout = 100" in sent
     with host.app.app_context(), host.db.engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == patience
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == busy_timeout
 
 
-def test_a_stamp_is_left_out_while_every_connection_is_at_work(make_host: Callable[..., Host], tmp_path: Path) -> None:
+def test_a_last_used_update_is_skipped_while_every_connection_is_in_use(
+    make_host: Callable[..., Host], tmp_path: Path
+) -> None:
     options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
     host = make_host(f"sqlite:///{tmp_path / 'host.sqlite3'}", SQLALCHEMY_ENGINE_OPTIONS=options)
     header = bearer(host.generate("ann").secret)
@@ -153,7 +155,7 @@ def test_a_stamp_is_left_out_while_every_connection_is_at_work(make_host: Callab
 
 
 @pytest.mark.case("E18")
-def test_a_stamp_that_fails_costs_the_request_nothing_and_one_line_a_minute(
+def test_a_failing_last_used_update_fails_no_request_and_logs_one_line_a_minute(
     stored_host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any) -> None:
@@ -171,7 +173,7 @@ def test_a_stamp_that_fails_costs_the_request_nothing_and_one_line_a_minute(
     assert "UPDATE" not in caplog.text
 
 
-def test_a_stamp_that_fails_is_tried_again_after_a_second_and_logged_again_after_a_minute(
+def test_a_failing_last_used_update_is_retried_after_a_second_and_logged_again_after_a_minute(
     host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     moment = 1000

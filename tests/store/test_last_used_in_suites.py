@@ -11,7 +11,7 @@ from host import Host, bearer
 from uses import last_uses
 
 
-def test_stamps_are_written_while_an_outer_context_stays_open(stored_host: Host) -> None:
+def test_last_used_updates_are_written_while_an_outer_context_stays_open(stored_host: Host) -> None:
     @stored_host.app.get("/reading")
     @token_required
     def reading() -> str:
@@ -29,14 +29,14 @@ def test_stamps_are_written_while_an_outer_context_stays_open(stored_host: Host)
             assert tokens.owned_by("ann")[0].last_used_at is not None, path
 
 
-def test_a_check_in_the_session_of_a_hook_is_stamped_as_well(stored_host: Host) -> None:
+def test_a_use_that_is_checked_in_the_session_of_a_hook_is_recorded_as_well(stored_host: Host) -> None:
     stored_host.app.before_request(lambda: stored_host.db.session.execute(sa.text("SELECT 1")) and None)
     made = stored_host.generate()
     assert stored_host.client().get("/api", headers=bearer(made.secret)).status_code == 200
     assert stored_host.rows()[0]["last_used_at"] is not None
 
 
-def test_stamps_are_written_after_a_client_s_block(host: Host) -> None:
+def test_last_used_updates_are_written_after_a_client_s_block(host: Host) -> None:
     made = host.generate()
     with host.client() as client:
         client.get("/api", headers=bearer(made.secret))
@@ -44,10 +44,10 @@ def test_stamps_are_written_after_a_client_s_block(host: Host) -> None:
 
 
 def test_a_suite_whose_session_is_bound_to_one_connection_sees_what_it_did_not_commit(stored_host: Host) -> None:
-    """The way many suites roll everything back: one connection, one outer transaction."""
+    """Many suites roll everything back this way: one connection with one outer transaction."""
     with stored_host.app.app_context():
         if stored_host.db.engine.dialect.name == "sqlite":
-            # sqlite3 begins no transaction of its own accord, so SQLAlchemy has to.
+            # sqlite3 does not begin a transaction by itself, so SQLAlchemy has to.
             sa.event.listen(stored_host.db.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         with stored_host.db.engine.connect() as connection:
             outer = connection.begin()
@@ -93,7 +93,7 @@ def test_a_suite_whose_session_is_bound_to_one_connection_keeps_the_uses_of_view
     assert last_uses(stored_host)["laptop"] is not None
 
 
-def test_a_suite_whose_session_is_bound_to_one_idle_connection_keeps_its_stamps(stored_host: Host) -> None:
+def test_a_suite_whose_session_is_bound_to_one_idle_connection_keeps_its_last_used_updates(stored_host: Host) -> None:
     with stored_host.app.app_context():
         made = tokens.generate("ann", "laptop")
         with stored_host.db.engine.connect() as connection:

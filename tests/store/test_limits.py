@@ -24,7 +24,7 @@ def test_the_limit_counts_live_tokens_of_one_owner(stored_host: Host, clock: Clo
     stored_host.generate("ann")
 
 
-def test_a_limit_of_one_is_said_as_one(host: Host) -> None:
+def test_a_limit_of_one_is_in_the_singular(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 1
     host.generate("ann")
     with host.app.app_context(), pytest.raises(TokenRefused) as refusal:

@@ -23,19 +23,19 @@ def test_a_page_holds_one_owner_s_tokens_only(stored_host: Host) -> None:
 
 
 def in_every_state(host: Host, clock: Clock) -> None:
-    """Tokens of Ann's at the borders of every status, and one of each for Bob."""
+    """Generate tokens for Ann at the boundaries of every status, and one of each for Bob."""
     today = clock.moment
 
-    def made(name: str, lifetime_days: int, **ago: float) -> str:
+    def add(name: str, lifetime_days: int, **ago: float) -> str:
         clock.moment = today - timedelta(**ago)
         host.generate("bob", "of Bob", lifetime_days=lifetime_days)
         return host.generate("ann", name, lifetime_days=lifetime_days).secret
 
-    made("gone", 10, days=10)
-    made("Edge", 10, days=10, microseconds=-1)
-    soon = made("soon", 20, days=5)
-    made("later", 20, days=5, microseconds=-1)
-    forever = made("Never", -1, days=1)
+    add("gone", 10, days=10)
+    add("Edge", 10, days=10, microseconds=-1)
+    soon = add("soon", 20, days=5)
+    add("later", 20, days=5, microseconds=-1)
+    forever = add("Never", -1, days=1)
     for hours, text in ((3, soon), (2, forever)):
         clock.moment = today - timedelta(hours=hours)
         assert host.client().get("/api", headers=bearer(text)).status_code == 200
@@ -58,14 +58,14 @@ def in_every_state(host: Host, clock: Clock) -> None:
         ("-used", ["Never", "soon", "Edge", "later", "gone"]),
     ],
 )
-def test_live_tokens_stand_before_expired_ones_in_the_order_that_is_asked_for(
+def test_live_tokens_come_before_expired_ones_in_the_requested_order(
     stored_host: Host, clock: Clock, sort: str, names: list[str]
 ) -> None:
     in_every_state(stored_host, clock)
     with stored_host.app.app_context():
         found = [token.name for token in tokens.page("ann", sort=sort).tokens]
     unused = [name for name in found if name in ("Edge", "later")]
-    if sort.endswith("used"):  # neither was used: their ids decide, and those are random
+    if sort.endswith("used"):  # neither was used, so their random ids decide
         names = [unused.pop(0) if name in ("Edge", "later") else name for name in names]
     assert found == names
 
@@ -98,7 +98,7 @@ def test_a_status_filters_one_owner_s_tokens_and_all_are_counted(
             assert {token.status for token in page.tokens} == {status}
 
 
-def test_a_page_starts_with_the_first_and_holds_25(host: Host) -> None:
+def test_the_first_page_is_the_default_and_has_25_tokens(host: Host) -> None:
     for number in range(26):
         host.generate("ann", f"robot {number}")
     with host.app.app_context():

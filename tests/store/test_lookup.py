@@ -1,4 +1,4 @@
-"""The lookup: one SELECT, wherever the host's session leads it."""
+"""The lookup: one SELECT, on the connection that the host's session selects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,9 +24,9 @@ def test_the_usual_request_is_one_select_and_no_write(stored_host: Host, monkeyp
         assert client.get("/api", headers=header).status_code == 200
     assert len(sent) == 1
     assert sent[0].startswith("SELECT")
-    with stored_host.statements() as told:
+    with stored_host.statements() as seen:
         assert client.get("/api", headers=header).status_code == 200
-    assert len(told) == 1
+    assert len(seen) == 1
 
 
 def test_an_unknown_secret_is_one_select_and_no_write(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_missing_or_malformed_secret_sends_nothing_to_the_driver(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_both_ways_to_the_row_give_the_same_token(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_lookup_paths_return_the_same_token(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     stored_host.app.config["ACCESS_TOKENS_PEPPERS"] = ["one"]
     made = [stored_host.generate("ann", "é😀", scopes=["read"], lifetime_days=days) for days in (9, -1)]
     used = made[0].secret
@@ -87,31 +87,52 @@ def test_both_ways_to_the_row_give_the_same_token(stored_host: Host, monkeypatch
     assert not went
     for new, straight, joined in zip(made, direct_ones, joined_ones, strict=True):
         with stored_host.statements():
-            told = stored_host.find(new.secret)
+            seen = stored_host.find(new.secret)
         assert not went
         assert straight is not None
-        for other in (told, joined):
+        for other in (seen, joined):
             assert other is not None
             for name in COLUMNS:
                 assert getattr(straight, name) == getattr(other, name)
                 assert type(getattr(straight, name)) is type(getattr(other, name))
 
 
-@pytest.mark.parametrize("name", ["before_cursor_execute", "before_execute", "handle_error"])
-def test_whoever_listens_to_statements_is_told_of_the_check(stored_host: Host, name: str) -> None:
-    told: list[str] = []
+@pytest.mark.parametrize(
+    "name",
+    ["before_cursor_execute", "after_cursor_execute", "before_execute", "after_execute", "engine_connect", "begin"],
+)
+def test_event_listeners_for_statements_see_the_check(stored_host: Host, name: str) -> None:
+    events: list[str] = []
     header = bearer(stored_host.generate().secret)
     stored_host.client().get("/api", headers=header)
     with stored_host.app.app_context():
         engine = stored_host.db.engine
-    sa.event.listen(engine, name, lambda *_: told.append(name))
-    if name == "handle_error":
-        with stored_host.app.app_context():
-            stored_host.db.drop_all()
-        assert stored_host.client().get("/api", headers=header).status_code == 503
-    else:
-        assert stored_host.client().get("/api", headers=header).status_code == 200
-    assert told == [name]
+    sa.event.listen(engine, name, lambda *_: events.append(name))
+    assert stored_host.client().get("/api", headers=header).status_code == 200
+    assert events == [name]
+
+
+def test_a_listener_for_execution_by_the_driver_sees_the_check(stored_host: Host) -> None:
+    statements: list[str] = []
+    header = bearer(stored_host.generate().secret)
+    stored_host.client().get("/api", headers=header)
+    with stored_host.app.app_context():
+        engine = stored_host.db.engine
+    sa.event.listen(engine, "do_execute", lambda cursor, statement, *_: statements.append(statement))
+    assert stored_host.client().get("/api", headers=header).status_code == 200
+    assert [statement.split()[0] for statement in statements] == ["SELECT"]
+
+
+def test_a_listener_for_errors_sees_those_of_the_check(stored_host: Host) -> None:
+    errors: list[Any] = []
+    header = bearer(stored_host.generate().secret)
+    stored_host.client().get("/api", headers=header)
+    with stored_host.app.app_context():
+        engine = stored_host.db.engine
+        stored_host.db.drop_all()
+    sa.event.listen(engine, "handle_error", errors.append)
+    assert stored_host.client().get("/api", headers=header).status_code == 503
+    assert len(errors) == 1
 
 
 @pytest.mark.parametrize(
@@ -119,21 +140,21 @@ def test_whoever_listens_to_statements_is_told_of_the_check(stored_host: Host, n
     [{"echo": True}, {"execution_options": {"schema_translate_map": {None: "main"}}}],
     ids=["echo", "schema"],
 )
-def test_whoever_follows_or_redirects_statements_is_obeyed(
+def test_echo_and_execution_options_apply_to_the_check(
     make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     host = make_host(SQLALCHEMY_ENGINE_OPTIONS=options)
     made = host.generate()
 
     def never(*_: Any) -> None:
-        pytest.fail("the check went past SQLAlchemy")
+        pytest.fail("the check bypassed SQLAlchemy")
 
     monkeypatch.setattr(Lookup, "_first_directly", never)
     assert host.client().get("/api", headers=bearer(made.secret)).status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
-def test_a_pooled_connection_that_the_server_closed_costs_no_answer(
+def test_a_pooled_connection_that_the_server_closed_fails_no_request(
     make_host: Callable[..., Host], server_database: Callable[[str], str], kind: str
 ) -> None:
     url = server_database(kind)
@@ -153,7 +174,7 @@ def test_a_pooled_connection_that_the_server_closed_costs_no_answer(
     assert host.client().get("/api", headers=header).status_code == 200
 
 
-def test_a_store_s_error_names_the_statement_and_keeps_its_parameters(stored_host: Host) -> None:
+def test_a_store_error_names_the_statement_and_hides_its_parameters(stored_host: Host) -> None:
     made = stored_host.generate()
     with stored_host.app.app_context():
         stored_host.db.drop_all()
@@ -164,7 +185,7 @@ def test_a_store_s_error_names_the_statement_and_keeps_its_parameters(stored_hos
 
 
 class Interrupted(BaseException):
-    """What a worker's time-out raises in the middle of anything."""
+    """An exception that a worker's timeout raises at an arbitrary point."""
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -189,7 +210,7 @@ def test_an_interruption_in_the_check_leaves_no_connection_that_commits_by_itsel
     assert [row["name"] for row in stored_host.rows()] == ["laptop"]
 
 
-def test_a_pool_that_never_resets_its_connections_gives_no_stale_answer(
+def test_a_pool_that_never_resets_its_connections_causes_no_stale_response(
     make_host: Callable[..., Host], database_url: str
 ) -> None:
     host = make_host(database_url, SQLALCHEMY_ENGINE_OPTIONS={"pool_reset_on_return": None})
@@ -205,7 +226,7 @@ def test_a_pool_that_never_resets_its_connections_gives_no_stale_answer(
         assert client.get("/api", headers=bearer(made.secret)).status_code == 401
 
 
-def test_a_deletion_counts_at_once_for_every_other_process(stored_host: Host, database_url: str) -> None:
+def test_a_deletion_takes_effect_at_once_in_every_other_process(stored_host: Host, database_url: str) -> None:
     made, other = stored_host.generate(), Host(database_url)
     client = other.client()
     assert client.get("/api", headers=bearer(made.secret)).status_code == 200

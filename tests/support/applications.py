@@ -1,4 +1,4 @@
-"""Applications that a test sets up by itself."""
+"""Applications that a test sets up itself."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ def application(name: str = "host", **config: Any) -> Flask:
     return app
 
 
-def made_in(app: Flask, owner: object = "ann", **wish: Any) -> dict[str, str]:
-    """The header of a new token of an application, its tables made as well."""
+def new_token_header(app: Flask, owner: object = "ann", **values: Any) -> dict[str, str]:
+    """Create an application's tables, generate a token and return its header."""
     with app.app_context():
         app.extensions["sqlalchemy"].create_all()
-        return bearer(tokens.generate(owner, "laptop", **wish).secret)
+        return bearer(tokens.generate(owner, "laptop", **values).secret)

@@ -1,6 +1,6 @@
-"""A real Chromium for the tests that need one.
+"""Chromium for the tests that need a browser.
 
-Taken from ``CHROMIUM``, else from ``PATH``, else playwright's own. As a program, tells by its exit code whether one
+Taken from ``CHROMIUM``, else from ``PATH``, else Playwright's own. Run as a program, it exits with 0 if Chromium
 starts.
 """
 
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from missing import missing
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-"""The headless shell first: it takes half the time."""
+"""The headless shell comes first, because it takes half the time."""
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -28,17 +28,17 @@ ARGUMENTS = (
 
 
 def launch(playwright: Playwright) -> Browser:
-    """Start the Chromium of this machine; playwright's error says why there is none."""
+    """Start Chromium; Playwright's error explains why it cannot be started."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     return playwright.chromium.launch(
         executable_path=found or Path(playwright.chromium.executable_path), args=list(ARGUMENTS)
     )
 
 
-# A module each: while playwright runs, its event loop counts as running, and async views cannot be called.
+# Per module: while Playwright runs, its event loop counts as running, and async views cannot be called.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once a module."""
+    """Chromium, started once per module."""
     with sync_playwright() as playwright:
         try:
             chromium = launch(playwright)

@@ -1,4 +1,4 @@
-"""The canary: every secret that a test run makes is looked for wherever it must not be."""
+"""The canary: searches for every secret that a test generates in every place that must not contain it."""
 
 import base64
 import re
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 _RUN = re.compile(r"[0-9A-Za-z]{12,}")
 _SIGNED = re.compile(r"=\.?([0-9A-Za-z_-]{16,})\.")
 _SHOWN = 12
-"""As many characters of a secret's body must not be found either."""
+"""The first characters of a secret's body must not be found either; this is their number."""
 
 
 class Canary:
-    """The secrets made in one test, and the search for them."""
+    """The secrets generated in one test, and the search for them."""
 
     def __init__(self) -> None:
         self.bodies: set[str] = set()
@@ -22,12 +22,12 @@ class Canary:
         self.bodies.add(str(secret).rpartition("_")[2][:_SHOWN])
 
     def search(self, place: str, text: str) -> None:
-        """Note a place whose text holds a secret, or the first 12 characters of its body."""
+        """Record a place whose text contains a secret, or the first 12 characters of its body."""
         if self.bodies and self._holds(text):
             self.found.append(place)
 
     def search_cookies(self, place: str, cookies: Iterable[str]) -> None:
-        """The same for signed cookies, whose payload is readable without any key."""
+        """Search signed cookies, whose payload is readable without a key."""
         for cookie in cookies:
             self.search(place, cookie)
             for payload in _SIGNED.findall(cookie):

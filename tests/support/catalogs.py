@@ -1,4 +1,4 @@
-"""The catalogs of the package, and the words of an answer."""
+"""The catalogs of the package, and the texts of a response."""
 
 import re
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ TRANSLATIONS = ROOT / "flask_access_tokens" / "translations"
 GERMAN = TRANSLATIONS / "de" / "LC_MESSAGES" / "access_tokens.po"
 PAGE, NEW = "/access-tokens/", "/access-tokens/new"
 SPOKEN = {"aria-label", "title", "placeholder", "alt"}
-PLACE = re.compile(r"%\((\w+)\)[sd]")
+PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def catalogue(path: Path) -> Catalog:
-    """A catalogue as it is written."""
+def read_catalog(path: Path) -> Catalog:
+    """Read a catalog from its source file."""
     with path.open("rb") as file:
         return read_po(file)
 
@@ -36,27 +36,27 @@ def both(message: Any) -> list[tuple[str, str]]:
 
 
 def messages(path: Path) -> list[Any]:
-    """Every message of a catalogue but its header."""
-    return [message for message in catalogue(path) if message.id]
+    """Every message of a catalog except its header."""
+    return [message for message in read_catalog(path) if message.id]
 
 
 LANGUAGES = sorted(path for path in TRANSLATIONS.glob("*/LC_MESSAGES/*.po"))
 
 
-def speak(host: Host, **choices: Any) -> None:
+def set_up_babel(host: Host, **choices: Any) -> None:
     languages = ["en", "de", "de_AT", "fr", "pl"]
     Babel(host.app, locale_selector=lambda: request.accept_languages.best_match(languages, "en"), **choices)
 
 
 def client_of(host: Host, language: str = "de") -> Any:
-    """Ann's browser, which asks for a language."""
+    """A test client signed in as Ann that requests a language."""
     client = host.client("ann")
     client.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
     return client
 
 
 def words(answer: Any) -> Iterator[str]:
-    """What a page says: its texts, and the attributes that are read out or shown."""
+    """The texts of a page, including attributes that are shown or read aloud."""
     page = Page(answer)
     yield from (line.strip() for line in re.split(r"\n| {2,}", page.text) if line.strip())
     for element in page.elements:

@@ -1,4 +1,4 @@
-"""Databases that a test can create, cut off, freeze and kill."""
+"""Databases that a test can create, disconnect, freeze and kill."""
 
 import glob
 import os
@@ -28,7 +28,7 @@ def run_on_server(server: sa.URL, statement: str) -> None:
 def new_database(server: sa.URL, *, durable: bool = False) -> Iterator[sa.URL]:
     """Create a database on a server, and drop it at the end.
 
-    :param durable: what was committed outlives a crash of the server.
+    :param durable: committed data survives a crash of the server.
     """
     database = server.set(database=f"access_tokens_{uuid.uuid4().hex[:12]}")
     run_on_server(server, f"CREATE DATABASE {database.database}")
@@ -51,7 +51,7 @@ def address(url: sa.URL) -> str:
 
 
 class Proxy:
-    """A way to a database that can be cut, closed and frozen, as the database itself would seem to a client.
+    """A TCP proxy to a database that can be cut, closed and frozen, like the database itself from a client's view.
 
     :param host: the database's host.
     :param port: the database's port.
@@ -59,7 +59,7 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         self.target = (host, port)
-        # Never listens: it keeps the port while nobody does, so that a connection is refused.
+        # Never listens: it reserves the port while no listener is open, so that connections are refused.
         self._reserved = self._bound(0)
         self.port: int = self._reserved.getsockname()[1]
         self._listener: socket.socket | None = None
@@ -95,11 +95,11 @@ class Proxy:
                 each.shutdown(socket.SHUT_RDWR)
 
     def freeze(self) -> None:
-        """Let connections stand and nothing through."""
+        """Keep connections open and forward nothing."""
         self._flowing.clear()
 
     def thaw(self) -> None:
-        """Let everything through again, what waited first."""
+        """Forward everything again, starting with what was held back."""
         self._flowing.set()
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Proxy:
 
 
 class PostgreSQL:
-    """A private PostgreSQL server, to be killed and frozen for real; it refuses to run as root."""
+    """A private PostgreSQL server that can be killed and frozen; it refuses to run as root."""
 
     def __init__(self) -> None:
         self.bin = self.binaries()
@@ -162,7 +162,7 @@ class PostgreSQL:
 
     @staticmethod
     def binaries() -> Path | None:
-        """Where the newest server's programs are, or None."""
+        """The folder with the newest server's programs, or None."""
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda name: int(name.split("/")[4]))
         if found and (os.geteuid() != 0 or shutil.which("runuser")):
             return Path(found[-1]).parent
@@ -178,8 +178,8 @@ class PostgreSQL:
         self._run("pg_ctl", "-D", self.data, "-l", log, "-w", "-t", "20", "-o", options, "start")
 
     def kill(self) -> None:
-        """Kill the server and all it runs, as a power cut would."""
-        self.freeze()  # so that it starts no further process meanwhile
+        """Kill the server and all of its processes, as a power failure would."""
+        self.freeze()  # so that it starts no further process in the meantime
         pids = self._pids()
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -187,7 +187,7 @@ class PostgreSQL:
         deadline = time.monotonic() + 10
         while any(_runs(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.02)
-        # A new server takes a dead one that nobody has reaped for a living one.
+        # A new server mistakes a zombie process for a running server.
         (self.data / "postmaster.pid").unlink()
 
     def freeze(self) -> None:
@@ -219,7 +219,7 @@ class PostgreSQL:
         command = [str(self.bin / program), *map(str, arguments)]
         if os.geteuid() == 0:
             command = ["runuser", "-u", "postgres", "--", *command]
-        # The server outlives its starter and would keep a pipe open.
+        # The server outlives the process that starts it and would keep a pipe open.
         with (self.folder / "programs.log").open("ab") as log:
             subprocess.run(command, check=True, cwd=self.folder, stdout=log, stderr=log)
 

@@ -1,4 +1,4 @@
-"""Where the focus is."""
+"""The focused element of a page."""
 
 from playwright.sync_api import Page
 

@@ -1,4 +1,4 @@
-"""The Generate form, sent and read."""
+"""Helpers that submit the Generate form and read its errors."""
 
 from typing import Any
 
@@ -10,21 +10,21 @@ NEW = "/access-tokens/new"
 
 
 def held(host: Host, owner: str = "ann") -> list[tokens.Token]:
-    """What an owner holds, the newest first."""
+    """The tokens of an owner, newest first."""
     with host.app.app_context():
         return tokens.owned_by(owner)
 
 
 def send(host: Host, **fields: Any) -> Any:
-    """Ann's answer to a form with these fields; what she leaves out stands as the form starts."""
+    """The response to a form that Ann submits with these fields, and defaults for a name and a lifetime."""
     return host.client("ann").post(NEW, data={"name": "laptop", "lifetime_days": "30", **fields})
 
 
 def error_of(answer: Any, name: str) -> str:
-    """The words joined to a field that was refused."""
+    """The text that aria-describedby links to an invalid field."""
     page = Page(answer)
     fields = [element for element in page.elements if element.attributes.get("name") == name]
     assert fields, f"no field {name}"
     assert fields[0].attributes["aria-invalid"] == "true"
-    said = fields[0].attributes["aria-describedby"].split()
-    return " ".join(element.text for element in page.elements if element.attributes.get("id") in said)
+    described_by = fields[0].attributes["aria-describedby"].split()
+    return " ".join(element.text for element in page.elements if element.attributes.get("id") in described_by)

@@ -1,4 +1,4 @@
-"""A small host application, as a test needs it: two people, guarded routes, sign-in by one request."""
+"""A small host application for tests: two people, guarded routes, sign-in by one request."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +21,13 @@ REDIRECTED = redirect("/").status_code
 """302, and 303 from Flask 3.2 on."""
 
 SEPARATE_STDERR = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner.__init__).parameters else {}
-"""Before click 8.2, which always does."""
+"""For click before 8.2; later versions always separate it."""
 
 SCOPES = {"read": "Read things", "write": "Change things"}
 
 
 class _CompiledOnce(BytecodeCache):
-    """The templates' code, compiled once for all hosts of a test run."""
+    """A cache of compiled templates for all hosts of a test run."""
 
     def __init__(self) -> None:
         self.code: dict[str, bytes] = {}
@@ -44,7 +44,7 @@ _compiled = _CompiledOnce()
 
 
 class Host:
-    """The application with the objects a test wants at hand."""
+    """The application, with the objects that tests need."""
 
     def __init__(
         self,
@@ -91,36 +91,36 @@ class Host:
             return jsonify(owner=current_token.owner_id if current_token else None)
 
     def client(self, person: str | None = None) -> Any:
-        """A browser without script, signed in as a person where one is named."""
+        """A test client, signed in as a person if one is named."""
         client = self.app.test_client()
         if person is not None:
             client.get(f"/sign-in/{person}")
         return client
 
-    def generate(self, owner_id: object = "ann", name: str = "laptop", **wish: Any) -> NewToken:
-        """A new token, made as the command line makes it."""
+    def generate(self, owner_id: object = "ann", name: str = "laptop", **values: Any) -> NewToken:
+        """Generate a token outside a request, as the command line does."""
         with self.app.app_context():
-            return tokens.generate(owner_id, name, **wish)
+            return tokens.generate(owner_id, name, **values)
 
     def find(self, secret: str) -> tokens.Token | None:
-        """The live token of a secret."""
+        """The live token of a secret, or None."""
         with self.app.app_context():
             return tokens.find(secret)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every row of a token, as it is stored."""
+        """Every row of the token table, as it is stored."""
         with self.app.app_context():
             table = self.access_tokens.model.__table__
             with self.db.session.get_bind(mapper=self.access_tokens.model).connect() as connection:
                 return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
 
     def call(self, *arguments: str, stdin: str | bytes = "") -> Any:
-        """The result of ``flask access-tokens …``."""
+        """Run ``flask access-tokens …`` and return the result."""
         return self.app.test_cli_runner(**SEPARATE_STDERR).invoke(args=["access-tokens", *arguments], input=stdin)
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
-        """The SQL that runs meanwhile, as SQLAlchemy's events tell it."""
+        """Collect the SQL statements that run in the block, from SQLAlchemy's events."""
         seen: list[str] = []
 
         def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -156,5 +156,5 @@ class Clock:
 
 
 def short(value: object) -> str:
-    """A value as the name of its case: pytest finds no case again whose name has a backslash."""
+    """A short test id for a value: pytest cannot select a test whose id has a backslash."""
     return ascii(value).replace("\\", "")[:20]

@@ -1,4 +1,4 @@
-"""Hosts that bring their own htmx, of any major version."""
+"""Hosts that load their own htmx, of any major version."""
 
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,16 @@ INHERITED = {
     "replace-url": "true",
     "confirm": "Sure?",
 }
-GREEDY = " ".join(f'hx-{name}="{value}" hx-{name}:inherited="{value}"' for name, value in INHERITED.items())
-"""What a host's <body> may hand down to everything in it; htmx 4 reads the second form of each."""
+BODY_ATTRIBUTES = " ".join(f'hx-{name}="{value}" hx-{name}:inherited="{value}"' for name, value in INHERITED.items())
+"""Attributes that the elements in a host's <body> inherit; htmx 4 reads the second form of each."""
 
-# The styles that htmx 1 and 2 write for themselves break this policy; that is between them and their host.
+# The inline styles of htmx 1 and 2 violate the tests' policy, which is not the panel's concern.
 CONFIG = """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
 SCRIPTS = {"before": "<script src='/htmx.js'></script>", "deferred": "<script src='/htmx.js' defer></script>"}
 SCRIPTS["after"] = SCRIPTS["before"]
 
 
-def layout(place: str = "", body: str = GREEDY) -> str:
+def layout(place: str = "", body: str = BODY_ATTRIBUTES) -> str:
     """A host's layout that loads its htmx before the panel, deferred, or after it."""
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Host</title>{CONFIG}"
@@ -37,8 +37,8 @@ def layout(place: str = "", body: str = GREEDY) -> str:
     )
 
 
-def dress(site: Site, page: str, htmx: Path | None = None) -> None:
-    """Give a site its layout, pages of its own, and its htmx."""
+def set_up_host(site: Site, page: str, htmx: Path | None = None) -> None:
+    """Add a layout, pages of its own and optionally its own htmx to a site's host."""
     app = site.host.app
     app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "layout.html"
     site.pages["layout.html"] = page
@@ -80,7 +80,7 @@ def own_htmx(npm: Path, version: int) -> Path | None:
 
 
 def expect_in_place(page: Page) -> None:
-    """One panel, inside the host's page, and the host's page round it."""
+    """Expect exactly one panel, inside the host's unchanged page."""
     settle(page)
     expect(page.locator("#access-tokens")).to_have_count(1)
     expect(page.locator("#main #access-tokens .access-tokens-head")).to_have_count(1)

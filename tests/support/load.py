@@ -1,4 +1,4 @@
-"""Many callers at once, and how a test waits for what they do."""
+"""Concurrent callers, and waiting for a condition."""
 
 import threading
 import time
@@ -14,22 +14,22 @@ from workers import Answer
 
 
 def someone(name: str) -> str:
-    """A person whom no other test knows."""
+    """A name that no other test uses."""
     return f"{name}-{uuid.uuid4().hex[:8]}"
 
 
 def forged() -> str:
-    """A secret of the right form that nobody was given."""
+    """A well-formed secret that belongs to no token."""
     return str(secret.generate("pat"))
 
 
 def statuses(answers: list[Answer]) -> Counter[int]:
-    """How many answers had each status."""
+    """The number of responses with each status."""
     return Counter(answer.status for answer in answers)
 
 
 def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """Call a function in so many threads at the same moment, and return the results."""
+    """Call a function in ``count`` threads at the same time, and return the results."""
     start = threading.Barrier(count)
 
     def one(number: int) -> Any:
@@ -61,7 +61,7 @@ def load(threads: int, step: Callable[[int], Any]) -> Iterator[list[Any]]:
 
 
 def wait_until(reached: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait until a condition holds, and fail where it does not in time."""
+    """Wait until a condition holds, and fail if it does not in time."""
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline

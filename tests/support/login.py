@@ -1,4 +1,4 @@
-"""Hosts whose people sign in with Flask-Login."""
+"""Hosts whose users sign in with Flask-Login."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from host import Host
 
 
 def with_flask_login(host: Host) -> LoginManager:
-    """Let Flask-Login say who is signed in, as most hosts do."""
+    """Identify the signed-in user through Flask-Login, as most hosts do."""
     manager = LoginManager(host.app)
 
     class User(UserMixin):
@@ -32,7 +32,7 @@ def with_flask_login(host: Host) -> LoginManager:
 
 
 def logged_in(host: Host, person: str) -> Any:
-    """A browser signed in through Flask-Login."""
+    """A test client signed in through Flask-Login."""
     client = host.app.test_client()
     client.get(f"/log-in/{person}")
     return client

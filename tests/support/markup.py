@@ -1,4 +1,4 @@
-"""What a page says, read from its HTML."""
+"""A parser for the HTML of a page."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -18,14 +18,14 @@ class Element:
 
 @dataclass
 class Form:
-    """One form: where it goes, how, and what it would send, each field once or more."""
+    """One form: its attributes, and the values of its fields."""
 
     attributes: dict[str, str]
     fields: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Page(HTMLParser):
-    """The elements, forms and words of a page."""
+    """The elements, forms and text of a page."""
 
     def __init__(self, answer: Any) -> None:
         super().__init__(convert_charrefs=True)
@@ -64,7 +64,7 @@ class Page(HTMLParser):
             element.text += data
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
-        """The elements of a tag that carry these attributes; an underscore stands for a dash."""
+        """The elements with this tag and these attributes; underscores in names are read as dashes."""
         wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
         return [
             element
@@ -73,7 +73,7 @@ class Page(HTMLParser):
         ]
 
     def form(self, ending: str) -> Form:
-        """The one form that posts to an address with this ending, its query left out."""
+        """The only form that posts to a URL with this ending, ignoring its query string."""
         found = [
             form
             for form in self.forms

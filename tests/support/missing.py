@@ -1,4 +1,4 @@
-"""What a machine may lack: tests that need it are skipped, and fail where ``CI=true``."""
+"""Missing requirements: tests that need them are skipped, or fail if ``CI=true``."""
 
 import os
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""Packages of npm that only the tests use: fetched once into pytest's cache, never a part of the repository."""
+"""npm packages that only the tests use, installed once into pytest's cache and never committed."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ FETCH = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package
 
 @pytest.fixture(scope="session")
 def npm(pytestconfig: pytest.Config) -> Path:
-    """The folder with a folder for each package."""
+    """The ``node_modules`` folder with these packages."""
     assert pytestconfig.cache is not None
     wanted = json.dumps({"private": True, "dependencies": PACKAGES})
     cached = pytestconfig.cache.mkdir("npm")

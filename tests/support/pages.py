@@ -1,4 +1,4 @@
-"""What the tests of the page send, and how they read an answer."""
+"""Helpers for the tests of the page: requests, form data, and parsed responses."""
 
 import re
 import uuid
@@ -30,52 +30,52 @@ def use_path(token: tokens.Token) -> str:
     return f"/access-tokens/{token.id}/use"
 
 
-def wish(client: Any, path: str = NEW, **fields: Any) -> dict[str, Any]:
-    """What the Generate form sends when a person has opened it and typed a name."""
-    return {**Page(client.get(path)).form("/new").fields, **typed("laptop"), **fields}
+def form_data(client: Any, path: str = NEW, **fields: Any) -> dict[str, Any]:
+    """The data that the Generate form submits, with its hidden fields, after a name was entered."""
+    return {**Page(client.get(path)).form("/new").fields, **token_fields("laptop"), **fields}
 
 
-def typed(name: str, **fields: Any) -> dict[str, Any]:
-    """What the form says of a token, without what it carries hidden."""
+def token_fields(name: str, **fields: Any) -> dict[str, Any]:
+    """The fields of the Generate form that describe a token, without the hidden ones."""
     return {"name": name, "lifetime_days": "30", **fields}
 
 
 def answer_to_question(client: Any, token: tokens.Token) -> dict[str, Any]:
-    """What the button of the delete question sends."""
+    """The data that the delete confirmation submits."""
     return dict(Page(client.get(delete_path(token))).form("/delete").fields)
 
 
 def names(host: Host, owner: object = "ann") -> list[str]:
-    """The names of what an owner holds."""
+    """The names of an owner's tokens."""
     with host.app.app_context():
         return sorted(token.name for token in tokens.owned_by(owner))
 
 
 def shown_names(answer: Any) -> list[str]:
-    """The names of the tokens in a list, by the action of each row."""
-    said = [f"{element.attributes.get('aria-label', '')} {element.text}" for element in Page(answer).elements]
-    return sorted({found[1] for text in said if (found := re.search(r"Delete token (t-\w+)", text))})
+    """The names of the tokens in a list, read from the delete button of each row."""
+    labels = [f"{element.attributes.get('aria-label', '')} {element.text}" for element in Page(answer).elements]
+    return sorted({found[1] for text in labels if (found := re.search(r"Delete token (t-\w+)", text))})
 
 
 def is_fragment(answer: Any) -> bool:
-    """Whether an answer is the panel alone."""
+    """Whether a response is the panel alone, without the layout."""
     tags = [element.tag for element in Page(answer).elements]
     return tags[0] == "section" and "html" not in tags and "main" not in tags
 
 
 def status_of(client: Any, path: str) -> int:
-    """The status of a file, which is closed."""
+    """The status code of a GET request; the response, which may be a file, is closed."""
     with client.get(path) as answer:
         return int(answer.status_code)
 
 
 def asset_path(client: Any) -> str:
-    """An asset of the page, as the page names it."""
+    """The URL of one of the page's assets."""
     page = Page(client.get(PAGE))
-    places = [
+    urls = [
         value for element in page.elements for name, value in element.attributes.items() if name in ("href", "src")
     ]
-    return next(place for place in places if "/assets/" in place)
+    return next(url for url in urls if "/assets/" in url)
 
 
 def store_many(host: Host, number: int) -> None:
@@ -100,7 +100,7 @@ def store_many(host: Host, number: int) -> None:
 
 
 def layout(host: Host, template: str) -> None:
-    """Give the host a layout of its own."""
+    """Configure a layout of the host's own."""
     host.app.jinja_loader = DictLoader({"base.html": template})
     host.app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "base.html"
 
@@ -118,11 +118,11 @@ def all_requests(token: tokens.Token) -> list[tuple[str, str]]:
 
 
 def refused_everywhere(host: Host, client: Any, status: int, headers: dict[str, str] | None = None) -> list[Any]:
-    """Every request of the page is answered with this status, and nothing changes."""
+    """Assert that every request to the page gets this status and changes nothing; return the responses."""
     new = host.generate("ann", "t-kept")
     before = host.rows()
     answers = [
-        client.open(path, method=method, headers=headers, data=typed("t-x") if method == "POST" else None)
+        client.open(path, method=method, headers=headers, data=token_fields("t-x") if method == "POST" else None)
         for method, path in all_requests(new.token)
     ]
     assert [answer.status_code for answer in answers] == [status] * len(answers)

@@ -1,4 +1,4 @@
-"""A database with a host on it, the host's workers, and the way between them that can be cut."""
+"""A database, a host on it, the host's workers, and a proxy between them that can be cut."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -45,7 +45,7 @@ class Place:
             gunicorn.stop()
 
     def generate(self, owner: str, times: int = 1) -> list[str]:
-        """The secrets of new tokens of an owner."""
+        """Generate tokens for an owner and return their secrets."""
         with self.host.app.app_context():
             return [tokens.generate(owner, f"laptop {number}").secret for number in range(times)]
 
@@ -61,7 +61,7 @@ class Place:
 
     @contextmanager
     def locked_rows(self) -> Iterator[None]:
-        """Lock every token's row until the block ends, as a transaction of somebody else would."""
+        """Lock every token's row until the block ends, from another transaction."""
         sqlite = self.kind == "sqlite"
         lock = "UPDATE access_tokens SET name = 'held'" if sqlite else "SELECT id FROM access_tokens FOR UPDATE"
         with self.host.app.app_context(), self.host.db.engine.connect() as other:
@@ -76,7 +76,7 @@ class Place:
 
 @dataclass
 class Served:
-    """A place whose host is served all the time."""
+    """A place whose host is served for as long as it exists."""
 
     place: Place
     gunicorn: Gunicorn
@@ -99,7 +99,7 @@ def open_place(
     """Set up a host on a new database of a kind.
 
     :param server: where the database is created; None for SQLite.
-    :param durable: what was committed outlives a crash of the server.
+    :param durable: committed data survives a crash of the server.
     :param config: the host's configuration.
     """
     sqlite = nullcontext(sa.make_url(f"sqlite:///{folder / 'host.sqlite3'}"))

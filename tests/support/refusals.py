@@ -1,4 +1,4 @@
-"""Refusals of the guard, and what each of them must look like."""
+"""Refusals of the guard, and the check of a refusal."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ FORGED = str(secret.generate("pat"))
 
 
 def assert_refused(response: Any, status: int, challenge: str | None) -> None:
-    """Hold a refusal against the contract: status, challenge, headers and body."""
+    """Check the status, challenge, headers and body of a refusal."""
     assert response.status_code == status
     assert response.headers.getlist("WWW-Authenticate") == ([challenge] if challenge else [])
     assert response.headers["Cache-Control"] == "no-store"
     assert "authorization" in response.vary
     assert "Set-Cookie" not in response.headers
     assert all(value.isascii() for _, value in response.headers)
-    # Names are the same in any case; some clients look for the usual one all the same.
+    # Header names are case-insensitive, but some clients look for the usual spelling.
     usual = {name for name in USUAL_NAMES if name in response.headers}
     assert usual <= {name for name, _ in response.headers}
     if response.request.method != "HEAD":
@@ -37,7 +37,7 @@ def assert_refused(response: Any, status: int, challenge: str | None) -> None:
 
 
 def answer_of(host: Host, value: str) -> tuple[int, Any, bytes]:
-    """The answer to a value as a WSGI server hands it over, whatever stands in it."""
+    """The response to a header value as a WSGI server passes it on, whatever it contains."""
     environ = EnvironBuilder("/api").get_environ()
     environ["HTTP_AUTHORIZATION"] = value
     body, status, headers = run_wsgi_app(host.app, environ)

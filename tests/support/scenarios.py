@@ -1,4 +1,4 @@
-"""What happens at once in the tests of faults and, for longer, in ``python -m benchmarks.soak``."""
+"""Concurrent scenarios for the fault tests and, for longer, for ``python -m benchmarks.soak``."""
 
 import random
 import re
@@ -16,33 +16,33 @@ FORM = {"name": "one more", "lifetime_days": "1"}
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 COUNT_UPDATES = {
     "sqlite": [
-        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens BEGIN INSERT INTO updates_made VALUES (1); END",
+        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens BEGIN INSERT INTO update_log VALUES (1); END",
     ],
     "mariadb": [
-        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens FOR EACH ROW INSERT INTO updates_made VALUES (1)",
+        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens FOR EACH ROW INSERT INTO update_log VALUES (1)",
     ],
     "postgresql": [
         "CREATE FUNCTION count_updates() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN INSERT INTO updates_made VALUES (1); RETURN NULL; END'",
+        " 'BEGIN INSERT INTO update_log VALUES (1); RETURN NULL; END'",
         "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens"
         " FOR EACH STATEMENT EXECUTE FUNCTION count_updates()",
     ],
 }
-"""On PostgreSQL every statement counts, one that changes no row included; elsewhere every changed row."""
+"""On PostgreSQL this counts every statement, even one that changes no row; elsewhere every changed row."""
 
 
 def count_updates(place: Place) -> Callable[[], int]:
-    """From now on count the updates of the token table; the returned function tells how many there were."""
-    place.run("CREATE TABLE updates_made (id INTEGER)", *COUNT_UPDATES[place.kind])
+    """Start counting the updates of the token table; the returned function returns the count."""
+    place.run("CREATE TABLE update_log (id INTEGER)", *COUNT_UPDATES[place.kind])
 
-    def made() -> int:
-        return int(place.scalar("SELECT count(*) FROM updates_made"))
+    def count() -> int:
+        return int(place.scalar("SELECT count(*) FROM update_log"))
 
-    return made
+    return count
 
 
 def race_for_the_last_place(place: Place, gunicorn: Gunicorn, limit: int) -> tuple[list[Answer], int]:
-    """Let sixteen requests generate the last token that a limit allows; the answers, and how many tokens there are."""
+    """Let sixteen requests generate the last token that a limit allows; return the responses and the token count."""
     person = someone("ann")
     place.generate(person, limit - 1)
     cookie = gunicorn.sign_in(person)
@@ -51,7 +51,7 @@ def race_for_the_last_place(place: Place, gunicorn: Gunicorn, limit: int) -> tup
 
 
 def race_to_delete(place: Place, gunicorn: Gunicorn) -> list[Answer]:
-    """Let eight requests delete one token."""
+    """Let eight concurrent requests delete one token, and return the responses."""
     person = someone("ann")
     place.generate(person)
     (token,) = place.owned_by(person)
@@ -60,7 +60,7 @@ def race_to_delete(place: Place, gunicorn: Gunicorn) -> list[Answer]:
 
 
 class Callers:
-    """Programs that call the API, some with good tokens and the others with forged ones."""
+    """Programs that call the API, some with valid tokens and the others with forged ones."""
 
     def __init__(self, place: Place, gunicorn: Gunicorn, good: int) -> None:
         self.gunicorn = gunicorn
@@ -69,7 +69,7 @@ class Callers:
         self.seen: Counter[str] = Counter()
 
     def step(self, number: int) -> None:
-        """One call; the first callers have a good token each."""
+        """Send one request; each of the first callers has a valid token."""
         text = self.good[number] if number < len(self.good) else forged()
         answer = self.gunicorn.call("/api", secret=text)
         kind = "good" if text in self.owners else "forged"
@@ -77,17 +77,17 @@ class Callers:
         self.seen[f"{kind} {answer.status}" if whose else "wrong owner"] += 1
 
     def recovered(self) -> bool:
-        """Whether every good token is let in again."""
+        """Whether every valid token is accepted again."""
         return all(self.gunicorn.call("/api", secret=text).status == 200 for text in self.good)
 
     def wrong(self) -> dict[str, int]:
-        """The answers that a database's failure does not explain."""
+        """The responses that a database failure does not explain."""
         right = ("good 200", "good 503", "forged 401", "forged 503")
         return {key: count for key, count in self.seen.items() if key not in right}
 
 
 class Storm:
-    """People who generate, use and delete tokens while something goes wrong, and what became of each token."""
+    """People who generate, use and delete tokens during a fault, and the last known state of each token."""
 
     def __init__(self, place: Place, gunicorn: Gunicorn, keeps: float = 0.5) -> None:
         self.place = place
@@ -99,7 +99,7 @@ class Storm:
         self._lock = threading.Lock()
 
     def step(self, number: int) -> None:
-        """One person: signs in, generates a token, uses it, and may delete it. Any answer may be lost."""
+        """Sign in as a new person, generate and use a token, and perhaps delete it. Any response may be lost."""
         person = someone("ann")
         signed_in = self._call(f"/sign-in/{person}")
         if signed_in.status != 200:
@@ -119,7 +119,7 @@ class Storm:
             self.deleted.append(text)
 
     def wrong(self) -> Counter[str]:
-        """The tokens that were acknowledged and lost, or deleted and accepted."""
+        """The number of tokens that were acknowledged and then lost, or deleted and then accepted."""
         wrong: Counter[str] = Counter()
         for text, person in self.kept.items():
             answer = self.gunicorn.call("/api", secret=text)

@@ -1,4 +1,4 @@
-"""A host that is served, and visitors with a real browser in it."""
+"""A host served over HTTP, and browser pages that visit it."""
 
 import re
 import secrets
@@ -16,49 +16,51 @@ from host import Host
 
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 OWN_CONTENT_ONLY = "default-src 'self'"
-REFUSED = re.compile(r"Failed to load resource|Response Status Error|Failed to fetch|htmx:(afterRequest|sendError)")
-"""What Chromium and htmx write for an answer with an error, or for none."""
+EXPECTED_ERRORS = re.compile(
+    r"Failed to load resource|Response Status Error|Failed to fetch|htmx:(afterRequest|sendError)"
+)
+"""What Chromium and htmx log for an error response, or for none."""
 
 READY = """async () => {
   const noPanel = () => !document.querySelector("#access-tokens");
-  const nobodyBringsIt = () => document.querySelector("script[data-htmx=host]");
-  while (!(noPanel() || nobodyBringsIt() || window.htmx)) await new Promise((again) => setTimeout(again, 20));
+  const nobodyLoadsIt = () => document.querySelector("script[data-htmx=host]");
+  while (!(noPanel() || nobodyLoadsIt() || window.htmx)) await new Promise((again) => setTimeout(again, 20));
 }"""
 """Wait for htmx."""
 
 
 class Site:
-    """A served host, what reached it, and what its visitors' browsers sent, asked and complained of."""
+    """A served host, the requests it received, and the requests, dialogs and errors of its visitors' browsers."""
 
     def __init__(self, host: Host, browser: Browser) -> None:
         self.host = host
         self.browser = browser
         self.policy = OWN_CONTENT_ONLY
-        self.broken = 0
-        """The status that every answer has instead of its own; 0 for none."""
+        self.forced_status = 0
+        """The status code that every response gets instead of its own; 0 for none."""
         self.posts = 0
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.sent: list[str] = []
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.dialogs: list[str] = []
         self.pages: dict[str, str] = {}
         self.contexts: list[BrowserContext] = []
         app = host.app
-        # A host's own templates come first; here they are a dictionary that a test fills.
+        # A host's own templates take precedence; here they are a dictionary that a test fills.
         app.jinja_loader = DictLoader(self.pages)
 
         @app.get("/favicon.ico")
         def icon() -> tuple[str, int]:
             return "", 204
 
-        def count_and_break() -> None:
+        def count_and_abort() -> None:
             self.posts += request.method == "POST"
             g.nonce = secrets.token_urlsafe(16)
-            if self.broken and "/assets/" not in request.path:
-                abort(self.broken)
+            if self.forced_status and "/assets/" not in request.path:
+                abort(self.forced_status)
 
-        # Before the check of the CSRF token, which ends a request.
-        app.before_request_funcs.setdefault(None, []).insert(0, count_and_break)
+        # Before the check of the CSRF token, which may end a request.
+        app.before_request_funcs.setdefault(None, []).insert(0, count_and_abort)
 
         @app.after_request
         def set_policy(response: Response) -> Response:
@@ -70,7 +72,7 @@ class Site:
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def visit(self, path: str = "/access-tokens/", person: str = "ann", **settings: Any) -> Page:
-        """A new browser in which a person is signed in and has opened an address."""
+        """A page of a new browser context in which a person is signed in and has opened a path."""
         context = self.browser.new_context(timezone_id="Europe/Berlin", **settings)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.contexts.append(context)
@@ -78,7 +80,7 @@ class Site:
         page.set_default_timeout(10_000)
         page.on("request", self._note_request)
         page.on("console", self._note_console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message or dialog.type), dialog.accept()))
         context.request.get(f"{self.address}/sign-in/{person}")
         page.goto(self.address + path)
@@ -86,17 +88,17 @@ class Site:
             page.evaluate(READY)
         return page
 
-    def _note_request(self, asked: Request) -> None:
-        self.asked.append(f"{asked.method} {asked.url}")
-        self.sent.append(f"{asked.method} {asked.url} {asked.headers} {asked.post_data}")
+    def _note_request(self, sent: Request) -> None:
+        self.requests.append(f"{sent.method} {sent.url}")
+        self.sent.append(f"{sent.method} {sent.url} {sent.headers} {sent.post_data}")
 
-    def _note_console(self, said: ConsoleMessage) -> None:
-        if said.type == "error":
-            self.complaints.append(said.text)
+    def _note_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
-    def forgive_refusals(self) -> None:
-        """Take what browser and htmx wrote about answers that a test made fail; anything else still counts."""
-        self.complaints[:] = [text for text in self.complaints if not REFUSED.search(text)]
+    def ignore_expected_errors(self) -> None:
+        """Discard what the browser and htmx logged for failures that a test caused; keep every other error."""
+        self.errors[:] = [text for text in self.errors if not EXPECTED_ERRORS.search(text)]
 
     def close(self) -> None:
         for context in self.contexts:
@@ -107,7 +109,7 @@ class Site:
 
 @pytest.fixture
 def make_site(browser: Browser, make_host: Callable[..., Host], tmp_path: Any) -> Iterator[Callable[..., Site]]:
-    """Serve hosts; no browser may have complained when the test ends."""
+    """Serve hosts; the test fails if a browser has logged an error by its end."""
     sites: list[Site] = []
 
     def make(**config: Any) -> Site:
@@ -118,12 +120,12 @@ def make_site(browser: Browser, make_host: Callable[..., Host], tmp_path: Any) -
     yield make
     for site in sites:
         site.close()
-    complaints = [text for site in sites for text in site.complaints]
-    assert not complaints, complaints
+    errors = [text for site in sites for text in site.errors]
+    assert not errors, errors
 
 
 def settle(page: Page) -> None:
-    """Wait until htmx drives what came in: 1 and 2 take some milliseconds, in which a click is the browser's."""
+    """Wait until htmx has processed new content; until then, htmx 1 and 2 leave clicks to the browser."""
     expect(page.locator(".htmx-added, .htmx-settling, .htmx-swapping")).to_have_count(0)
 
 
@@ -144,7 +146,7 @@ def send(page: Page) -> None:
 
 
 def generate(page: Page, name: str = "laptop") -> str:
-    """Generate a token by hand; its secret."""
+    """Generate a token through the form and return its secret."""
     open_form(page)
     page.get_by_label("Name").fill(name)
     send(page)
@@ -153,6 +155,6 @@ def generate(page: Page, name: str = "laptop") -> str:
     return field.input_value()
 
 
-def said(page: Page) -> Locator:
-    """The region whose words are spoken."""
+def announcement(page: Page) -> Locator:
+    """The live region, whose text screen readers announce."""
     return page.locator("[aria-live=polite]")

@@ -1,4 +1,4 @@
-"""A table of the host's, with views that write to it."""
+"""A table of the host, with a view that writes to it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from host import Host
 
 
 def with_things(host: Host) -> Any:
-    """A table of the host's, and a view that adds a row to it."""
+    """Add a table to the host, and a view that adds a row to it; return the model."""
 
     class Thing(host.db.Model):  # type: ignore[name-defined,misc]
         id = sa.Column(sa.Integer, primary_key=True)

@@ -1,4 +1,4 @@
-"""When tokens were last used."""
+"""The last-used times of tokens."""
 
 from datetime import datetime
 

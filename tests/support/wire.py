@@ -15,7 +15,7 @@ from host import Host
 
 @contextmanager
 def wire(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The SQL that reaches the driver meanwhile, told by the driver and not by SQLAlchemy."""
+    """Collect the SQL that reaches the driver in the block, recorded at the driver and not by SQLAlchemy."""
     seen: list[str] = []
 
     def spied(cursor_class: Any) -> Callable[..., Any]:

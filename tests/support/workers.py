@@ -21,7 +21,7 @@ from host import Host, bearer
 
 
 def application() -> Flask:
-    """What gunicorn serves: a host with the settings of its environment, that tells which worker answers."""
+    """The application for gunicorn: a host with settings from the environment, whose responses name their worker."""
     host = Host(**json.loads(os.environ["HOST_SETTINGS"]))
 
     @host.app.before_request
@@ -43,7 +43,7 @@ def application() -> Flask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; status 0 where the connection broke."""
+    """A response; its status is 0 if the connection failed."""
 
     status: int
     headers: dict[str, str]
@@ -59,8 +59,8 @@ class Answer:
 class Gunicorn:
     """A host under gunicorn, on a port of its own.
 
-    :param settings: what :class:`host.Host` takes.
-    :param folder: where its log goes.
+    :param settings: the arguments of :class:`host.Host`.
+    :param folder: the folder for its log.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Gunicorn:
         read_first: bool = False,
         timeout: float = 20,
     ) -> Answer:
-        """One request; with a form it is a POST.
+        """Send one request, a POST if a form is given.
 
         :param timeout: seconds.
         """
@@ -127,11 +127,11 @@ class Gunicorn:
         return Answer(response.status, dict(response.getheaders()), content, started, time.monotonic())
 
     def sign_in(self, person: str) -> str:
-        """The cookie of a person who has signed in."""
+        """Sign in as a person and return the session cookie."""
         return self.call(f"/sign-in/{person}").headers["Set-Cookie"].partition(";")[0]
 
     def pids(self) -> list[int]:
-        """The workers that run now."""
+        """The process ids of the running workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
@@ -144,7 +144,7 @@ class Gunicorn:
         raise RuntimeError(f"gunicorn did not start:\n{self.log.read_text()}")
 
     def kill_a_worker(self) -> None:
-        """End one worker as a power cut would; gunicorn starts another."""
+        """Kill one worker, as a power failure would; gunicorn starts another."""
         with suppress(IndexError, ProcessLookupError):
             os.kill(self.pids()[0], signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""The documentation: its code runs, and it names everything there is."""
+"""The documentation: its code runs, and it covers every setting, public name and command."""
 
 import dataclasses
 import re
@@ -21,7 +21,7 @@ SECTION = re.compile(r"^#+ ([^\n]+)$|^```python\n(.*?)^```", re.MULTILINE | re.D
 
 
 def examples() -> list[Any]:
-    """Every block of Python, with the page and the heading it stands under."""
+    """Every block of Python code, with its page and heading."""
     found = []
     for page in PAGES:
         heading = ""
@@ -61,7 +61,8 @@ def test_every_setting_is_described_with_its_default() -> None:
 
 def test_every_public_name_is_described() -> None:
     assert (
-        undescribed(name for name in vars(flask_access_tokens) if not name.startswith("_") and name not in ROOMS) == []
+        undescribed(name for name in vars(flask_access_tokens) if not name.startswith("_") and name not in MODULES)
+        == []
     )
 
 
@@ -75,7 +76,7 @@ def test_every_operation_is_exported() -> None:
 
 
 @pytest.mark.parametrize("record", [tokens.Token, tokens.NewToken, tokens.Page])
-def test_every_attribute_of_what_the_verbs_give_is_described(record: type) -> None:
+def test_every_attribute_of_the_returned_objects_is_described(record: type) -> None:
     fields = [field.name for field in dataclasses.fields(record)] if dataclasses.is_dataclass(record) else []
     names = {*fields, *(name for name, value in vars(record).items() if isinstance(value, property))}
     assert undescribed(name for name in names if not name.startswith("_")) == []
@@ -105,7 +106,7 @@ def test_every_make_target_is_described() -> None:
     assert [target for target in targets.split() if f"`make {target}`" not in page("contributing")] == []
 
 
-ROOMS = {path.stem for path in Path(flask_access_tokens.__file__).parent.glob("*.py")} - {"tokens"}
+MODULES = {path.stem for path in Path(flask_access_tokens.__file__).parent.glob("*.py")} - {"tokens"}
 
 
 def page(name: str) -> str:
@@ -114,6 +115,6 @@ def page(name: str) -> str:
 
 
 def undescribed(names: Any) -> list[str]:
-    """Those of these names that the API's page says nothing of."""
+    """Those of the names that the API page does not mention."""
     text = page("api")
     return sorted(name for name in names if not re.search(rf"\b{name}\b", text))

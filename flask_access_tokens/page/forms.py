@@ -35,6 +35,8 @@ class GenerateForm(FlaskForm):  # type: ignore[misc]
 
     owner_id: str
     days: int
+    prefilled: frozenset[str] = frozenset()
+    """The fields in which a link has chosen something else than the form starts with."""
 
     def validate_name(self, field: Field) -> None:
         field.data = _valid(policy.validate_name, field.data)
@@ -73,17 +75,29 @@ class DeleteForm(FlaskForm):  # type: ignore[misc]
 
 
 def blank_form(owner_id: str) -> GenerateForm:
-    """Return a new form, filled in as far as the query string says so."""
-    args = request.args
+    """Return a new form with the values that it starts with."""
     form = _form(
         owner_id,
         formdata=None,
-        name=args.get("name", ""),
-        description=args.get("description", ""),
-        lifetime_days=args.get("lifetime_days", str(policy.default_lifetime())),
-        scopes=args.getlist("scopes"),
+        name="",
+        description="",
+        lifetime_days=str(policy.default_lifetime()),
+        scopes=[],
     )
     form.renew_nonce()
+    return form
+
+
+def linked_form(owner_id: str) -> GenerateForm:
+    """Return a new form, prefilled as far as the query string says so."""
+    form = blank_form(owner_id)
+    offered = {scope for scope, _ in form.scopes.choices}
+    linked = {name: request.args.get(name, "").strip() for name in ("name", "description", "lifetime_days")}
+    chosen = {name: value for name, value in linked.items() if value and value != form[name].data}
+    scopes = [scope for scope in request.args.getlist("scopes") if scope in offered]
+    for name, value in (chosen | ({"scopes": scopes} if scopes else {})).items():
+        form[name].data = value
+    form.prefilled = frozenset(chosen) | ({"scopes"} if scopes else set())
     return form
 
 

@@ -222,11 +222,11 @@ class Panel:
 
     @property
     def first_invalid_field(self) -> str:
-        """The field to focus: the first with an error, else the name; "" where a notice is focused instead."""
+        """The field to focus: the first with an error, else the name; "" where a message is focused instead."""
         for name in ("name", "description", "lifetime_days", "scopes"):
             if self.form[name].errors:
                 return name
-        return "" if self.notice else "name"
+        return "" if self.notice or self.form.prefilled else "name"
 
 
 def list_params() -> dict[str, str]:

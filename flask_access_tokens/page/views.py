@@ -34,7 +34,7 @@ from ..store.connections import RETRY_AFTER, error_summary
 from ..texts import gettext as _
 from ..tokens import AlreadyGenerated, NewToken, TokenRefused
 from .assets import FOLDER, asset_url
-from .forms import DeleteForm, blank_form, sent_form
+from .forms import DeleteForm, linked_form, sent_form
 from .headers import wants_fragment
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
 from .panel import Panel, list_params
@@ -76,7 +76,7 @@ def index(owner: str) -> ResponseReturnValue:
 @_for_owner
 def new(owner: str) -> ResponseReturnValue:
     _require_self_service()
-    return _render(owner, form=blank_form(owner))
+    return _render(owner, form=linked_form(owner))
 
 
 @blueprint.post("/new")

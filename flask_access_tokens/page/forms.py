@@ -62,9 +62,20 @@ class GenerateForm(FlaskForm):  # type: ignore[misc]
 
         :raises BadSignature: where it is too old, somebody else's, or not one of ours.
         """
+        return self._signed_nonce(FORM_AGE)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the page made this form for its owner, however long ago. Another site cannot forge that."""
+        try:
+            return self._signed_nonce(None) is not None
+        except BadSignature:
+            return False
+
+    def _signed_nonce(self, max_age: int | None) -> str | None:
         if not self.nonce.data:
             return None
-        nonce, owner_id = _serializer().loads(self.nonce.data, max_age=FORM_AGE)
+        nonce, owner_id = _serializer().loads(self.nonce.data, max_age=max_age)
         if owner_id != self.owner_id:
             raise BadSignature("This form was made for another owner.")
         return str(nonce)

@@ -34,7 +34,7 @@ from ..store.connections import RETRY_AFTER, error_summary
 from ..texts import gettext as _
 from ..tokens import AlreadyGenerated, NewToken, TokenRefused
 from .assets import FOLDER, asset_url
-from .forms import DeleteForm, linked_form, sent_form
+from .forms import DeleteForm, blank_form, linked_form, sent_form
 from .headers import wants_fragment
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
 from .panel import Panel, list_params
@@ -88,6 +88,9 @@ def generate(owner: str) -> ResponseReturnValue:
         _check_csrf()
         nonce = form.read_nonce()
     except (CSRFError, BadSignature) as error:
+        if not form.is_ours:
+            message = _("This form has expired. Nothing was changed; please fill it in again.")
+            return _render_expired(owner, error, message, form=blank_form(owner))
         form.renew_nonce()
         return _render_expired(owner, error, form=form)
     if not form.validate():
@@ -182,9 +185,9 @@ def _render(owner: str, *, status: int = 200, **shown: Any) -> Response:
     return make_response(render_template("access_tokens/page.html", access_tokens_shown=panel), status)
 
 
-def _render_expired(owner: str, error: Exception, **shown: Any) -> Response:
+def _render_expired(owner: str, error: Exception, message: str = "", **shown: Any) -> Response:
     logger.info("A form of the access token page was refused: %s", error)
-    message = _("This form has expired. Nothing was changed; please send it again.")
+    message = message or _("This form has expired. Nothing was changed; please send it again.")
     return _render(owner, notice=message, is_error=True, status=400, **shown)
 
 

@@ -1,6 +1,9 @@
 """CSRF protection of the page's forms."""
 
+from typing import Any
+
 import pytest
+from itsdangerous import URLSafeTimedSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from catalogs import NEW, PAGE
@@ -59,6 +62,39 @@ def test_an_expired_form_is_rendered_again_with_the_values_entered(protected_hos
     assert names(host) == ["t-typed"]
 
 
+FOREIGN = {"name": "t-foreign", "description": "d-foreign", "lifetime_days": "-1", "scopes": ["read", "write"]}
+
+
+@pytest.mark.case("D01")
+@pytest.mark.parametrize("made_for", ["nobody", "another person", "another site", "another person's session"])
+def test_the_values_of_a_form_that_the_page_did_not_make_are_dropped(protected_host: Host, made_for: str) -> None:
+    host = protected_host
+    ann, bob = host.client("ann"), host.client("bob")
+    bobs = form_data(bob)
+    sent: dict[str, Any] = {
+        "nobody": {},
+        "another person": {"nonce": bobs["nonce"]},
+        "another site": {"nonce": URLSafeTimedSerializer("guessed").dumps(["x", "ann"])},
+        "another person's session": {"nonce": bobs["nonce"], "csrf_token": bobs["csrf_token"]},
+    }[made_for]
+    # The address is the sender's choice as well.
+    for headers, status in (({}, 400), (HTMX, 200)):
+        answer = ann.post(NEW, query_string=FOREIGN, data={**FOREIGN, **sent}, headers=headers)
+        assert answer.status_code == status
+        assert "This form has expired." in answer.text
+        assert "foreign" not in answer.text
+        fresh = Page(answer).form("/new").fields
+        assert (fresh["name"], fresh["description"], fresh["lifetime_days"], fresh["scopes"]) == (
+            [""],
+            [""],
+            ["365"],
+            [],
+        )
+    assert host.rows() == []
+    assert ann.post(NEW, data={**fresh, "name": "t-own"}).status_code == 200
+    assert names(host) == ["t-own"]
+
+
 @pytest.mark.case("D02")
 def test_a_csrf_token_in_a_header_is_enough(protected_host: Host) -> None:
     client = protected_host.client("ann")
@@ -88,7 +124,8 @@ def test_the_hosts_own_name_for_the_csrf_field_is_used(make_host: Make) -> None:
 def test_a_hosts_csrf_error_handler_does_not_replace_the_pages_form(make_host: Make) -> None:
     host = make_host(csrf=True)
     host.app.register_error_handler(400, lambda error: ("host says no", 400))
-    answer = host.client("ann").post(NEW, data=token_fields("t-typed"))
+    client = host.client("ann")
+    answer = client.post(NEW, data=form_data(client, name="t-typed", csrf_token="wrong"))
     assert "t-typed" in answer.text
     assert "host says no" not in answer.text
 

@@ -75,7 +75,7 @@ def test_an_invalid_nonce_counts_as_an_expired_form(host: Host) -> None:
         answer = client.post(NEW, data={**form, "nonce": broken, "name": "t-typed"})
         assert answer.status_code == 400
         assert "expired" in answer.text
-        assert "t-typed" in answer.text
+        assert "t-typed" not in answer.text
     assert names(host) == []
 
 
@@ -97,9 +97,10 @@ def test_replacing_the_secret_key_expires_an_open_form(make_host: Make) -> None:
     answer = client.post(NEW, data=form, headers=ann)
     assert answer.status_code == 400
     assert "expired" in answer.text
-    assert "t-typed" in answer.text
+    assert "t-typed" not in answer.text
     assert names(host) == []
-    assert client.post(NEW, data=Page(answer).form("/new").fields, headers=ann).status_code == 200
+    fresh = {**Page(answer).form("/new").fields, "name": "t-typed"}
+    assert client.post(NEW, data=fresh, headers=ann).status_code == 200
 
 
 @pytest.mark.case("G02")

@@ -82,6 +82,28 @@ def test_the_hosts_layout_gets_the_hosts_context(host: Host) -> None:
     assert len(Page(text).all("section", id="access-tokens")) == 1
 
 
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        ("{% block title %}Shop{% endblock %}", "Access tokens"),
+        ("{{ title }}", "Access tokens"),
+        ("{% if title %}{{ title }} – {% endif %}Shop", "Access tokens – Shop"),
+        ("{% block title %}{{ title|default('Shop') }}{% endblock %}", "Access tokens"),
+        ("{% block title %}{% endblock %} – {{ title }}", "Access tokens – Access tokens"),
+        ("Shop", "Shop"),
+    ],
+)
+def test_a_layout_takes_the_title_from_a_block_or_a_variable(host: Host, head: str, title: str) -> None:
+    host.app.context_processor(lambda: {"title": "the host's own"})
+    layout(host, f"<title>{head}</title><main>{{% block content %}}{{% endblock %}}</main>")
+    token = host.generate("ann", "t-a").token
+    client = host.client("ann")
+    for path in (PAGE, NEW, delete_path(token)):
+        (element,) = Page(client.get(path)).all("title")
+        assert element.text == title
+        assert Page(client.get(path, headers=HTMX)).all("title") == []
+
+
 @pytest.mark.parametrize("broken", ["{{ nothing.at.all }}", "{% include 'missing.html' %}", "{{ 1 / 0 }}"])
 def test_an_error_in_the_hosts_layout_propagates_and_exposes_no_secret(host: Host, broken: str) -> None:
     layout(host, "<main>{% block content %}{% endblock %}</main>" + broken)

@@ -38,7 +38,11 @@ class Panel:
     embedded: bool = False
     """Whether the panel is part of a page of the host's, whose query string is not read."""
     url: str = ""
-    """The URL of the curl example for a new token."""
+    """The URL of the curl example for a new token; "" for no example."""
+    useless: bool = False
+    """Whether the application has guarded routes, and the new token opens none of them."""
+    scope_needed: bool = False
+    """Whether the application has guarded routes, and a token without scopes would open none of them."""
 
     listed: Page | None = field(init=False, default=None)
     list_params: dict[str, str] = field(init=False)

@@ -2,7 +2,7 @@
 
 import functools
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,7 +15,6 @@ from flask import (
     make_response,
     redirect,
     render_template,
-    request,
     send_from_directory,
     url_for,
 )
@@ -29,12 +28,13 @@ from werkzeug.routing import BuildError
 
 from .. import clock, texts, tokens
 from ..api import routes
+from ..api.routes import Route
 from ..state import current_state, logger
 from ..store.connections import RETRY_AFTER, error_summary
 from ..texts import gettext as _
-from ..tokens import AlreadyGenerated, NewToken, TokenRefused
+from ..tokens import AlreadyGenerated, TokenRefused
 from .assets import FOLDER, asset_url
-from .forms import DeleteForm, blank_form, linked_form, sent_form
+from .forms import DeleteForm, GenerateForm, blank_form, linked_form, sent_form
 from .headers import wants_fragment
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
 from .panel import Panel, list_params
@@ -76,7 +76,7 @@ def index(owner: str) -> ResponseReturnValue:
 @_for_owner
 def new(owner: str) -> ResponseReturnValue:
     _require_self_service()
-    return _render(owner, form=linked_form(owner))
+    return _render_form(owner, linked_form(owner))
 
 
 @blueprint.post("/new")
@@ -90,11 +90,11 @@ def generate(owner: str) -> ResponseReturnValue:
     except (CSRFError, BadSignature) as error:
         if not form.is_ours:
             message = _("This form has expired. Nothing was changed; please fill it in again.")
-            return _render_expired(owner, error, message, form=blank_form(owner))
+            return _render_expired(owner, error, message, form=blank_form(owner), scope_needed=_scope_needed())
         form.renew_nonce()
-        return _render_expired(owner, error, form=form)
+        return _render_expired(owner, error, form=form, scope_needed=_scope_needed())
     if not form.validate():
-        return _render(owner, form=form, status=422)
+        return _render_form(owner, form, status=422)
     try:
         created = tokens.generate(
             owner,
@@ -108,10 +108,12 @@ def generate(owner: str) -> ResponseReturnValue:
         return _render(owner, notice=str(error), is_error=True, status=409)
     except TokenRefused as error:
         if error.field is None:
-            return _render(owner, form=form, notice=str(error), is_error=True, status=422)
+            return _render_form(owner, form, notice=str(error), is_error=True, status=422)
         form[error.field].errors = [str(error)]
-        return _render(owner, form=form, status=422)
-    return _render(owner, created=created, url=_example_url(created))
+        return _render_form(owner, form, status=422)
+    guarded = _guarded_routes()
+    opened = [route for route in guarded if set(route.guard.scopes) <= set(created.token.scopes)]
+    return _render(owner, created=created, url=_example_url(opened), useless=bool(guarded) and not opened)
 
 
 @blueprint.get("/<uuid:token_id>/delete")
@@ -185,6 +187,10 @@ def _render(owner: str, *, status: int = 200, **shown: Any) -> Response:
     return make_response(render_template("access_tokens/page.html", access_tokens_shown=panel), status)
 
 
+def _render_form(owner: str, form: GenerateForm, **shown: Any) -> Response:
+    return _render(owner, form=form, scope_needed=_scope_needed(), **shown)
+
+
 def _render_expired(owner: str, error: Exception, message: str = "", **shown: Any) -> Response:
     logger.info("A form of the access token page was refused: %s", error)
     message = message or _("This form has expired. Nothing was changed; please send it again.")
@@ -222,11 +228,20 @@ def _template_globals() -> dict[str, Any]:
     return {"access_tokens_panel": access_tokens_panel, "access_tokens_asset": asset_url}
 
 
-def _example_url(created: NewToken) -> str:
-    """Return the URL of a guarded route that the new token opens, for the curl example; else the host's root."""
-    for route in routes.guarded_routes(current_app):
-        fits = route.method == "GET" and "<" not in route.rule and route.reachable
-        if fits and set(route.guard.scopes) <= set(created.token.scopes):
+def _scope_needed() -> bool:
+    """Return whether the application has guarded routes, and none that a token without scopes opens."""
+    guarded = _guarded_routes()
+    return bool(guarded) and all(route.guard.scopes for route in guarded)
+
+
+def _guarded_routes() -> list[Route]:
+    return [route for route in routes.guarded_routes(current_app) if route.reachable]
+
+
+def _example_url(opened: Iterable[Route]) -> str:
+    """Return the URL of the first of these routes that a curl command can call as it stands; "" if there is none."""
+    for route in opened:
+        if route.method == "GET" and "<" not in route.rule:
             with suppress(BuildError):  # its subdomain is a parameter
                 return url_for(route.endpoint, _external=True)
-    return request.url_root
+    return ""

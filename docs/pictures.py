@@ -1,13 +1,20 @@
-"""Take the pictures of the documentation: ``make screenshots``."""
+"""Take the pictures of the documentation: ``make screenshots``.
+
+``python docs/pictures.py bootstrap.min.css`` also takes the one of the page in the documented Bootstrap layout, with
+the stylesheet at this path.
+"""
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
 from datetime import timedelta
 from pathlib import Path
 
+from flask import Flask
+from jinja2 import ChoiceLoader, DictLoader
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
@@ -40,6 +47,9 @@ def main() -> None:
             _take(browser, "http://127.0.0.1:5000", scheme)
             with app.app_context():
                 tokens.delete("ann", next(token.id for token in tokens.owned_by("ann") if token.name == "Terminal"))
+        for stylesheet in sys.argv[1:2]:
+            _use_bootstrap(app)
+            _take_with_bootstrap(browser, "http://127.0.0.1:5000", stylesheet)
         browser.close()
         server.shutdown()
 
@@ -68,6 +78,31 @@ def _take(browser: Browser, address: str, scheme: str) -> None:
     page.get_by_label("Your new token").wait_for()
     page.screenshot(path=DOCS / "pictures" / f"page-{scheme}.png", full_page=True)
     context.close()
+
+
+def _documented(language: str) -> str:
+    """Return the block of code in a language in the section on Bootstrap."""
+    section = (DOCS / "page.md").read_text().partition("### Bootstrap")[2]
+    return str(re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[0])
+
+
+def _use_bootstrap(app: Flask) -> None:
+    layout = DictLoader({"bootstrap.html": _documented("html")})
+    app.jinja_loader = ChoiceLoader(list(filter(None, (layout, app.jinja_loader))))
+    app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "bootstrap.html"
+
+
+def _take_with_bootstrap(browser: Browser, address: str, stylesheet: str) -> None:
+    page = browser.new_page(color_scheme="light", viewport={"width": 1000, "height": 400})
+    page.goto(address)
+    page.get_by_role("button", name="Ann").click()
+    page.route("**/bootstrap.min.css", lambda route: route.fulfill(path=stylesheet))
+    recipe = _documented("css")
+    page.route("**/access-tokens-bootstrap.css", lambda route: route.fulfill(body=recipe, content_type="text/css"))
+    page.goto(f"{address}/access-tokens/")
+    page.get_by_role("table").wait_for()
+    page.screenshot(path=DOCS / "pictures" / "page-bootstrap.png", full_page=True)
+    page.close()
 
 
 if __name__ == "__main__":

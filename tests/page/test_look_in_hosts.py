@@ -16,6 +16,7 @@ from host import Host
 from htmx import layout, set_up_host
 from sites import Site, announcement, generate, send
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "page.md"
 TEMPLATES = Path(panel.__file__).parent / "templates" / "access_tokens"
 
 
@@ -70,6 +71,54 @@ def test_the_panel_inherits_the_host_s_fonts_and_colors_but_not_its_borders(make
     expect(page.get_by_label("Your new token")).to_be_visible()
     assert style("#access-tokens-secret", "textTransform") == "none", "the secret could not be typed from the screen"
     assert style("#access-tokens-secret", "letterSpacing") == "normal"
+
+
+BOOTSTRAP = """
+:root { --bs-primary: #0d6efd; --bs-body-color: #212529; --bs-body-bg: #fff; --bs-border-width: 2px;
+  --bs-border-color: #dee2e6; --bs-border-radius: 0.375rem; --bs-font-monospace: monospace;
+  --bs-secondary-color: rgba(33, 37, 41, 0.75); --bs-warning-text-emphasis: #664d03;
+  --bs-form-invalid-color: #dc3545; --bs-form-valid-color: #198754 }
+[data-bs-theme=dark] { color-scheme: dark; --bs-body-color: #dee2e6; --bs-body-bg: #212529; --bs-border-color: #495057;
+  --bs-form-invalid-color: #ea868f }
+body { margin: 0; font-family: Georgia, serif; color: var(--bs-body-color); background-color: var(--bs-body-bg) }
+h1 { font-size: calc(1.375rem + 1.5vw); font-weight: 500; line-height: 1.2 }
+@media (min-width: 1200px) { h1 { font-size: 2.5rem } }
+.btn-primary { background-color: var(--bs-primary); color: #fff; font-weight: 400;
+  border: var(--bs-border-width) solid var(--bs-primary); border-radius: var(--bs-border-radius) }
+.form-control { background-color: var(--bs-body-bg); color: var(--bs-body-color);
+  border: var(--bs-border-width) solid var(--bs-border-color); border-radius: var(--bs-border-radius) }
+.card { background-color: var(--bs-body-bg); border: var(--bs-border-width) solid var(--bs-border-color);
+  border-radius: var(--bs-border-radius) }
+"""
+BORDER = ("borderTopColor", "borderTopWidth", "borderTopStyle", "borderTopLeftRadius", "backgroundColor")
+LIKE_THE_HOST = {
+    "h1": ("#access-tokens-heading", ("fontSize", "fontWeight", "fontFamily", "lineHeight", "letterSpacing", "color")),
+    ".btn-primary": (".access-tokens-primary", (*BORDER, "fontWeight", "color")),
+    ".form-control": ("#access-tokens-name", (*BORDER, "color")),
+    ".card": (".access-tokens-card", BORDER),
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [800, 1400])
+def test_with_the_documented_stylesheet_the_panel_looks_like_bootstrap(
+    make_site: Callable[..., Site], theme: str, width: int
+) -> None:
+    site = make_site()
+    (recipe,) = re.findall(r"```css\n([^`]*--bs-[^`]*)```", DOCUMENTATION.read_text())
+    page_of_host = layout(body="").replace("<html", f"<html data-bs-theme='{theme}'")
+    own = "<h1>Mine</h1><a class='btn-primary'>Mine</a><input class='form-control' aria-label='Mine'><p class='card'>"
+    styled = page_of_host.replace("</head>", "<link rel='stylesheet' href='/own.css'></head>")
+    set_up_host(site, styled.replace("<div id='main'>", f"{own}Mine</p><div id='main'>"))
+    site.host.app.add_url_rule("/own.css", "own", lambda: Response(BOOTSTRAP + recipe, mimetype="text/css"))
+    page = site.visit("/access-tokens/new", viewport={"width": width, "height": 700})
+
+    def styles(selector: str, names: tuple[str, ...]) -> dict[str, str]:
+        script = "(element, names) => names.map((name) => getComputedStyle(element)[name])"
+        return dict(zip(names, page.locator(selector).first.evaluate(script, list(names)), strict=True))
+
+    for selector, (ours, names) in LIKE_THE_HOST.items():
+        assert styles(ours, names) == styles(selector, names), selector
 
 
 def every_answer(host: Host, prefix: str = "/access-tokens", base: str = "http://localhost") -> str:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import current_app, request
 from flask_wtf import FlaskForm
@@ -103,12 +103,14 @@ def linked_form(owner_id: str) -> GenerateForm:
     """Return a new form, prefilled as far as the query string says so."""
     form = blank_form(owner_id)
     offered = {scope for scope, _ in form.scopes.choices}
-    linked = {name: request.args.get(name, "").strip() for name in ("name", "description", "lifetime_days")}
+    linked: dict[str, Any] = {
+        name: request.args.get(name, "").strip() for name in ("name", "description", "lifetime_days")
+    }
+    linked["scopes"] = [scope for scope in request.args.getlist("scopes") if scope in offered]
     chosen = {name: value for name, value in linked.items() if value and value != form[name].data}
-    scopes = [scope for scope in request.args.getlist("scopes") if scope in offered]
-    for name, value in (chosen | ({"scopes": scopes} if scopes else {})).items():
+    for name, value in chosen.items():
         form[name].data = value
-    form.prefilled = frozenset(chosen) | ({"scopes"} if scopes else set())
+    form.prefilled = frozenset(chosen)
     return form
 
 

@@ -57,7 +57,7 @@ def create_app() -> Flask:
     login_manager.init_app(app)
     login_manager.login_view = "home"
     login_manager.login_message = "Sign in first: choose a person."
-    access_tokens.init_app(app, db)
+    access_tokens.init_app(app, db, owner=Person.id)
     _add_pages(app)
     _add_api(app)
     app.after_request(_allow_own_content_only)
@@ -98,7 +98,7 @@ def _add_api(app: Flask) -> None:
     @app.get("/api/me")
     @token_required
     def api_me() -> ResponseReturnValue:
-        return jsonify(name=current_token.owner.name, token=current_token.name, scopes=current_token.scopes)
+        return jsonify(name=current_user.name, token=current_token.name, scopes=current_token.scopes)
 
     @app.get("/api/notes")
     @token_required("notes:read")

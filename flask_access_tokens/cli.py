@@ -14,6 +14,7 @@ from . import policy, secret, tokens
 from .api import routes
 from .state import State, current_state
 from .store.connections import error_summary
+from .store.owners import checks_owner
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,7 +28,7 @@ def report_errors(command: Command) -> Command:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except ValueError as refused:
+        except (ValueError, RuntimeError) as refused:
             raise click.ClickException(str(refused)) from None
         except tokens.StoreError as error:
             raise click.ClickException(f"The token store cannot be used: {error_summary(error)}") from None
@@ -97,14 +98,15 @@ def delete_all(owner_id: str) -> None:
 
 @commands.command()
 @click.option("--expired-days", default="30", show_default=True, help="Days since the tokens expired.")
+@click.option("--orphans", is_flag=True, help="Also delete the tokens whose owner does not exist.")
 @click.option("--dry-run", is_flag=True, help="Only count them.")
 @report_errors
-def prune(expired_days: str, dry_run: bool) -> None:
+def prune(expired_days: str, orphans: bool, dry_run: bool) -> None:
     """Delete the tokens that expired long ago."""
     # int() would accept other scripts' digits and underscores.
     if not (expired_days.isascii() and expired_days.isdigit() and len(expired_days) <= 5):
         raise ValueError(f"{expired_days!r} is not a number of days. Give a whole number from 0 to {policy.MAX_DAYS}.")
-    count = tokens.prune(int(expired_days), dry_run=dry_run)
+    count = tokens.prune(int(expired_days), orphans=orphans, dry_run=dry_run)
     click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")
 
 
@@ -126,8 +128,7 @@ def routes_(check: bool) -> None:
     problems = []
     declared = current_state().scopes
     for route in routes.guarded_routes(current_app):
-        required = " ".join(route.guard.scopes) or "any token"
-        click.echo(f"{route.method}\t{route.rule}\t{required}{' (optional)' if route.guard.optional else ''}")
+        click.echo(f"{route.method}\t{route.rule}\t{_requirement(route.guard)}")
         if not route.reachable:
             problems.append(f"{route.method} {route.rule}: {route.endpoint} is not reachable; another rule matches.")
         undeclared = [scope for scope in route.guard.scopes if scope not in declared]
@@ -150,8 +151,15 @@ def pattern() -> None:
     click.echo(secret.pattern(current_state().prefixes))
 
 
+def _requirement(guard: routes.Guard) -> str:
+    if guard.hook:
+        return f"as {guard.hook}() decides"
+    more = " (optional)" if guard.optional else " (or a session)" if guard.or_session else ""
+    return (" ".join(guard.scopes) or "any token") + more
+
+
 def _status(state: State, token: tokens.Token) -> str:
-    return "owner gone" if state.checks_owner and token.owner is None else token.status
+    return "owner gone" if checks_owner(state) and token.owner is None else token.status
 
 
 def _report_peppers(state: State) -> None:

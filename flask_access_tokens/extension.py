@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, request_finished, request_tearing_down
+from flask import Flask, current_app, request_finished
 
-from . import models
-from .api import csrf, guard
+from . import models, session_user
+from .api import acting_user, csrf
 from .cli import commands
 from .models import AccessTokenMixin
-from .page import headers, identity, views
-from .state import Loaders, State, check_config
-from .store import last_used
+from .page import views
+from .state import Loaders, State, check_config, finish_request
+from .store import owners
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
@@ -45,8 +45,10 @@ class AccessTokens:
 
     :param app: the application; without one, call :meth:`init_app` later.
     :param db: the host's Flask-SQLAlchemy or Flask-SQLAlchemy-Lite object; without one, that of the application.
+    :param owner: the mapped column that identifies an owner, such as ``User.id``. Without it, set an
+        :meth:`owner_loader`, or tokens act for an ID that nothing checks.
     :param model: the host's own model, a class made with :class:`AccessTokenMixin`; without one, a ready-made model on
-        the host's MetaData. Flask-SQLAlchemy-Lite has no MetaData and needs a model.
+        the MetaData of the owner or of the database object.
     """
 
     def __init__(
@@ -54,42 +56,54 @@ class AccessTokens:
         app: Flask | None = None,
         db: Any = None,
         *,
+        owner: Any = None,
         model: type[AccessTokenMixin] | None = None,
     ) -> None:
-        self._db = db
-        self._own_model = model
-        self._model = model or (None if db is None else _default_model(db))
+        self._given = db, owner, model
+        self._model = model
+        if model is None and (db is not None or owner is not None):
+            self._model = _default_model(db, owner)
         self._loaders = Loaders()
         if app is not None:
-            self.init_app(app, db)
+            self.init_app(app)
 
-    def init_app(self, app: Flask, db: Any = None) -> None:
-        """Set up an application.
+    def init_app(
+        self, app: Flask, db: Any = None, *, owner: Any = None, model: type[AccessTokenMixin] | None = None
+    ) -> None:
+        """Set up an application. What was not passed to the constructor can be passed here.
 
         :param app: the application.
-        :param db: the host's database object, if it was not passed before.
-        :raises ValueError: for a configuration that cannot work.
+        :param db: the host's database object.
+        :param owner: the mapped column that identifies an owner.
+        :param model: the host's own model.
+        :raises TypeError: where ``owner`` is not a mapped column.
+        :raises ValueError: for an owner, a model or a configuration that cannot work.
         :raises RuntimeError: where there is no database object, or the application is set up already.
         """
         if "access_tokens" in app.extensions:
             raise RuntimeError("Access tokens are already set up on this application: call init_app once.")
-        if db is None:
-            db = self._db or app.extensions.get("sqlalchemy")
+        given_db, given_owner, given_model = self._given
+        db = given_db if db is None else db
+        db = app.extensions.get("sqlalchemy") if db is None else db
+        owner = given_owner if owner is None else owner
         if db is None:
             raise RuntimeError("No database found. Set up Flask-SQLAlchemy first, or pass it: AccessTokens(app, db).")
         for key, value in {**DEFAULTS, **_WTF_DEFAULTS}.items():
             app.config.setdefault(key, value)
         check_config(app.config)
-        model = self._own_model or _default_model(db)
+        model = model or given_model or _default_model(db, owner)
+        if owner is not None:
+            owners.validate_owner(model, owner)
+            owners.delete_with_owners(model, owner)
         self._model = self._model or model
-        app.extensions["access_tokens"] = State(app, db, model, self._loaders)
+        app.extensions["access_tokens"] = State(app, db, model, self._loaders, owner)
         app.register_blueprint(views.blueprint, url_prefix=app.config["ACCESS_TOKENS_URL_PREFIX"])
         app.cli.add_command(commands)
-        identity.watch_flask_login(app)
+        session_user.watch_flask_login(app)
+        acting_user.act_as_owner(app)
         csrf.leave_to_guard(app)
-        # Signals, because they are sent after the host's own functions, whatever the order of registration.
-        request_finished.connect(_set_headers, app)
-        request_tearing_down.connect(last_used.write_uses, app)
+        # A signal, because it is sent after the host's own functions, whatever the order of registration.
+        request_finished.connect(finish_request, app)
 
     @property
     def model(self) -> type[AccessTokenMixin]:
@@ -102,12 +116,19 @@ class AccessTokens:
         return self._model
 
     def identity_loader(self, load: Loader) -> Loader:
-        """Register ``() -> owner ID or None``: who is signed in to this session. Not needed with Flask-Login."""
+        """Register ``() -> owner ID, owner or None``: who is signed in to this session. Not needed with Flask-Login.
+
+        It must tell of the session alone, never of a header or the query string of a request: whoever it returns can
+        generate tokens.
+        """
         self._loaders.identity = load
         return load
 
     def owner_loader(self, load: Loader) -> Loader:
-        """Register ``(owner_id: str) -> owner or None``: the owner a token acts for. None refuses the token."""
+        """Register ``(owner_id: str) -> owner or None``: the owner a token acts for. Anything false refuses the token.
+
+        So do ``NoResultFound`` and ``NotFound``, which ``scalar_one`` and ``get_or_404`` raise where there is no row.
+        """
         self._loaders.owner = load
         return load
 
@@ -117,17 +138,15 @@ class AccessTokens:
         return load
 
 
-def _set_headers(app: Flask, response: Response, **_: Any) -> None:
-    # One receiver for both: on every request of the host, it is inspected before it is called.
-    guard.set_headers(response)
-    headers.set_headers(response)
-
-
-def _default_model(db: Any) -> type[AccessTokenMixin]:
+def _default_model(db: Any, owner: Any) -> type[AccessTokenMixin]:
+    if owner is not None:
+        column = models.owner_column(owner)
+        return models.build_default_model(column.table.metadata, column)
     metadata = getattr(db, "metadata", None)
     if metadata is None:
         raise RuntimeError(
-            "This database object has no MetaData for a ready-made model. Pass a model of your own:"
-            " AccessTokens(app, db, model=ApiToken), a class made with AccessTokenMixin."
+            "This database object has no MetaData for a ready-made model. Pass the column that identifies an owner,"
+            " AccessTokens(app, db, owner=User.id), or a model of your own, AccessTokens(app, db, model=ApiToken), a"
+            " class made with AccessTokenMixin."
         )
     return models.build_default_model(metadata)

@@ -4,14 +4,27 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, MetaData, String, Text, Uuid, event, inspect
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKey,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    event,
+    inspect,
+)
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
+from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapped, QueryableAttribute, mapped_column, validates
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeEngine
 
 from .clock import as_utc
 
+_UNIQUE = (PrimaryKeyConstraint, UniqueConstraint)
 _TIMES = ("created_at", "expires_at", "last_used_at")
 
 
@@ -76,10 +89,29 @@ event.listen(AccessTokenMixin, "load", _make_times_aware, propagate=True)
 event.listen(AccessTokenMixin, "refresh", _make_times_aware, propagate=True)
 
 
-def build_default_model(metadata: MetaData) -> type[AccessTokenMixin]:
+def owner_column(owner: Any) -> Column[Any]:
+    """Return the column of a mapped attribute such as ``User.id``.
+
+    :raises TypeError: for anything else.
+    :raises ValueError: where two owners could have the same value.
+    """
+    mapped = getattr(owner, "property", None) if isinstance(owner, QueryableAttribute) else None
+    if not isinstance(mapped, ColumnProperty) or not isinstance(mapped.columns[0], Column):
+        raise TypeError(f"owner is {owner!r}. Pass a mapped column that identifies an owner: owner=User.id.")
+    column = mapped.columns[0]
+    table = column.table
+    keys = [constraint.columns for constraint in table.constraints if isinstance(constraint, _UNIQUE)]
+    keys += [index.columns for index in table.indexes if index.unique]
+    if not any(list(key) == [column] for key in keys):
+        raise ValueError(f"{column} is not unique. Pass a column that identifies one owner: owner=User.id.")
+    return column
+
+
+def build_default_model(metadata: MetaData, owner: Column[Any] | None = None) -> type[AccessTokenMixin]:
     """Return the ready-made model on a host's MetaData, where migrations see its table. It is built once.
 
-    :raises RuntimeError: where the host has a table of this name.
+    :param owner: the column that identifies an owner: ``owner_id`` becomes a foreign key to it, with its type.
+    :raises RuntimeError: where the host has a table of this name, or the model was built for another owner.
     """
     if "access_tokens" not in metadata.info:
         if "access_tokens" in metadata.tables:
@@ -89,10 +121,15 @@ def build_default_model(metadata: MetaData) -> type[AccessTokenMixin]:
             )
         # With a base of its own: the host's may be a dataclass or have required columns.
         base = type("Base", (DeclarativeBase,), {"metadata": metadata})
-        metadata.info["access_tokens"] = type(
-            "AccessToken",
-            (AccessTokenMixin, base),
-            {"__tablename__": "access_tokens", "__module__": __name__},
+        members: dict[str, Any] = {"__tablename__": "access_tokens", "__module__": __name__}
+        if owner is not None:
+            members["owner_id"] = mapped_column(ForeignKey(owner, ondelete="CASCADE"), index=True, nullable=False)
+        metadata.info["access_tokens"] = type("AccessToken", (AccessTokenMixin, base), members), owner
+    model: type[AccessTokenMixin]
+    model, built_for = metadata.info["access_tokens"]
+    if owner is not None and owner is not built_for:
+        raise RuntimeError(
+            f"The table access_tokens was already set up without owner={owner}. Pass owner= where AccessTokens is"
+            " first given the database."
         )
-    model: type[AccessTokenMixin] = metadata.info["access_tokens"]
     return model

@@ -7,14 +7,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from flask import Config, Flask, current_app
-from sqlalchemy import Connection, Engine
-from sqlalchemy.orm import Session
+from flask import Config, Flask, Response, current_app, request
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import QueryableAttribute, Session
+from werkzeug.exceptions import NotFound
 
 from .models import AccessTokenMixin
 from .secret import validate_prefixes
 
 logger = logging.getLogger("flask_access_tokens")
+
+NO_ROW = (NoResultFound, NotFound)
+"""What a loader raises where ``scalar_one`` or ``get_or_404`` finds no row: an answer, not a failure."""
+
+_FINISH = "flask_access_tokens.finish"
+"""The key in the WSGI environ of what is to be done at the end of a request."""
 
 UNLIMITED = -1
 """Stands for "no limit" in the configuration, and for "never expires" as a lifetime."""
@@ -46,9 +53,12 @@ class State:
     db: Any
     model: type[AccessTokenMixin]
     loaders: Loaders
+    owner: QueryableAttribute[Any] | None = None
+    """The mapped column that identifies an owner, as the host passed it."""
     lookups: dict[Any, Any] = field(default_factory=dict)
     bind_arguments: dict[str, Any] | None = None
-    engine: Engine | Connection | None = None
+    idle_session: Session | None = None
+    warned_of_other_id: bool = False
     failed_updates: int = 0
     updates_resume_at: float = 0.0
     failure_logged_at: float = float("-inf")
@@ -104,42 +114,33 @@ class State:
         """
         if not self.scopes or self.loaders.scopes is None:
             return list(self.scopes)
-        loaded = self.app.ensure_sync(self.loaders.scopes)(owner_id)
+        try:
+            loaded = self.app.ensure_sync(self.loaders.scopes)(owner_id)
+        except NO_ROW:
+            return []
         if isinstance(loaded, str):
             raise TypeError("The scopes loader returned a string. Return a list of scope names.")
         allowed = set(loaded)
         return [scope for scope in self.scopes if scope in allowed]
 
     @property
-    def checks_owner(self) -> bool:
-        """Whether the owner is loaded on each use of a token."""
-        return self.loaders.owner is not None or self._user_loader() is not None
-
-    def load_owner(self, owner_id: str) -> Any:
-        """Return the owner of a token, or None where there is none or they may not act.
-
-        :raises RuntimeError: where nothing is set up that could load them.
-        """
-        if self.loaders.owner is not None:
-            owner = self.app.ensure_sync(self.loaders.owner)(owner_id)
-            return None if owner is False else owner
-        load_user = self._user_loader()
-        if load_user is None:
-            raise RuntimeError(
-                "No owner loader is set. Decorate a function with @access_tokens.owner_loader: it takes an owner ID"
-                " and returns the owner, or None to refuse the token."
-            )
-        user = self.app.ensure_sync(load_user)(owner_id)
-        return user if user is not None and user.is_active else None
-
-    def _user_loader(self) -> Callable[[str], Any] | None:
-        manager = self.login_manager
-        return None if manager is None else manager.user_callback
-
-    @property
     def login_manager(self) -> Any:
         """The host's Flask-Login manager, or None. Flask-Login documents this attribute of the application."""
         return getattr(self.app, "login_manager", None)
+
+
+def at_the_end(environ: dict[str, Any], finish: Callable[[Response], Any]) -> None:
+    """Call a function with the final response to the request of a WSGI environ."""
+    environ.setdefault(_FINISH, []).append(finish)
+
+
+def finish_request(app: Flask, response: Response, **_: Any) -> None:
+    """Call what :func:`at_the_end` collected; a receiver of :data:`flask.request_finished`.
+
+    It is called on every request of the host, and does nothing on almost all of them.
+    """
+    for finish in request.environ.get(_FINISH, ()):
+        finish(response)
 
 
 def current_state() -> State:

@@ -6,9 +6,8 @@ Each needs an application context. Those that write commit the host's session.
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, true
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, true
 from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
 
@@ -23,7 +22,9 @@ from .store.entities import NewToken, Page, Token, status_at
 from .store.limits import enforce_limit
 from .store.listing import page
 from .store.lookup import lookup
-from .store.rows import COLUMNS, of_owner, owner_value, parse_token_id, select_tokens, token_from_row, token_table
+from .store.owners import is_orphan
+from .store.rows import COLUMNS, parse_token_id, select_tokens, token_from_row
+from .store.table import is_of_owner, of_owner, owner_value, token_table
 from .texts import gettext as _
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "get",
     "is_well_formed",
     "iter_all",
+    "orphans",
     "owned_by",
     "page",
     "prune",
@@ -140,12 +142,12 @@ def owned_by(owner_id: object) -> list[Token]:
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    columns = token_table(state).c
-    statement = select_tokens(state).where(of_owner(state, policy.validate_owner_id(owner_id)))
-    with reading(state) as connection:
-        rows = connection.execute(statement.order_by(columns.created_at.desc(), columns.id)).all()
+    owner, columns = policy.validate_owner_id(owner_id), token_table(state).c
+    statement = select_tokens(state).where(of_owner(state, owner)).order_by(columns.created_at.desc(), columns.id)
+    with reading(state) as reader:
+        rows = reader.execute(statement).all()
     moment = clock.now()
-    return [token_from_row(row, moment) for row in rows]
+    return [token_from_row(row, moment) for row in rows if is_of_owner(row, owner)]
 
 
 def get(owner_id: object, token_id: object) -> Token | None:
@@ -155,13 +157,13 @@ def get(owner_id: object, token_id: object) -> Token | None:
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    mine = of_owner(state, policy.validate_owner_id(owner_id))
-    wanted = parse_token_id(token_id)
+    owner = policy.validate_owner_id(owner_id)
+    mine, wanted = of_owner(state, owner), parse_token_id(token_id)
     if wanted is None:
         return None
-    with reading(state) as connection:
-        row = connection.execute(select_tokens(state).where(mine, token_table(state).c.id == wanted)).first()
-    return None if row is None else token_from_row(row, clock.now())
+    with reading(state) as reader:
+        row = reader.execute(select_tokens(state).where(mine, token_table(state).c.id == wanted)).first()
+    return token_from_row(row, clock.now()) if row is not None and is_of_owner(row, owner) else None
 
 
 def delete(owner_id: object, token_id: object) -> bool:
@@ -184,49 +186,37 @@ def delete(owner_id: object, token_id: object) -> bool:
 
 
 def delete_all(owner_id: object) -> int:
-    """Delete every token of an owner and commit.
+    """Delete every token of an owner and commit, in batches.
 
     :return: how many there were.
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    mine = of_owner(state, policy.validate_owner_id(owner_id))
-    with reading(state) as connection:
-        rows = connection.execute(select_tokens(state).where(mine)).all()
-    if not rows:
-        return 0
-    with writing(state) as connection:
-        count = connection.execute(delete_from(token_table(state)).where(mine)).rowcount
-    _send_deleted(state, rows)
-    return count
+    owner = policy.validate_owner_id(owner_id)
+    return _delete_where(state, of_owner(state, owner), owner)
 
 
-def prune(expired_days: int = 30, *, dry_run: bool = False) -> int:
+def prune(expired_days: int = 30, *, orphans: bool = False, dry_run: bool = False) -> int:
     """Delete the tokens of all owners that expired more than a number of days ago, in batches.
 
     :param expired_days: whole days from 0.
+    :param orphans: also delete the tokens whose owner does not exist.
     :param dry_run: only count them.
     :return: how many were deleted, or would be.
     :raises ValueError: where ``expired_days`` is negative or not a whole number.
+    :raises RuntimeError: for orphans, where the extension was set up without ``owner=``.
     :raises StoreError: where the database cannot be used.
     """
     if type(expired_days) is not int or not 0 <= expired_days <= policy.MAX_DAYS:
         raise ValueError(f"expired_days is {expired_days!r}. Give a whole number of days from 0 to {policy.MAX_DAYS}.")
     state = current_state()
-    columns = token_table(state).c
-    old = columns.expires_at < clock.now() - timedelta(days=expired_days)
-    if dry_run:
-        with reading(state) as connection:
-            return connection.execute(select(func.count()).select_from(token_table(state)).where(old)).scalar_one()
-    pruned = 0
-    while True:
-        with writing(state) as connection:
-            rows = connection.execute(select_tokens(state).where(old).limit(BATCH)).all()
-            chosen = and_(columns.id.in_([row[0] for row in rows]), old)
-            pruned += connection.execute(delete_from(token_table(state)).where(chosen)).rowcount if rows else 0
-        _send_deleted(state, rows)
-        if len(rows) < BATCH:
-            return pruned
+    doomed: ColumnElement[bool] = token_table(state).c.expires_at < clock.now() - timedelta(days=expired_days)
+    if orphans:
+        doomed = or_(doomed, is_orphan(state))
+    if not dry_run:
+        return _delete_where(state, doomed)
+    with reading(state) as reader:
+        return reader.execute(select(func.count(state.model.id)).where(doomed)).scalar_one()
 
 
 def iter_all() -> Iterator[Token]:
@@ -234,20 +224,17 @@ def iter_all() -> Iterator[Token]:
 
     :raises StoreError: where the database cannot be used.
     """
+    return _iter_where(current_state(), true())
+
+
+def orphans() -> Iterator[Token]:
+    """Iterate over the tokens whose owner does not exist, in batches.
+
+    :raises RuntimeError: where the extension was set up without ``owner=``.
+    :raises StoreError: where the database cannot be used.
+    """
     state = current_state()
-    columns = token_table(state).c
-    statement = select_tokens(state).order_by(columns.owner_id, columns.id).limit(BATCH)
-    after: ColumnElement[bool] = true()
-    while True:
-        with reading(state) as connection:
-            rows = connection.execute(statement.where(after)).all()
-        moment = clock.now()
-        for row in rows:
-            yield token_from_row(row, moment)
-        if len(rows) < BATCH:
-            return
-        last = rows[-1]
-        after = or_(columns.owner_id > last[1], and_(columns.owner_id == last[1], columns.id > last[0]))
+    return _iter_where(state, is_orphan(state))
 
 
 def count_by_scheme() -> dict[str, int]:
@@ -256,9 +243,9 @@ def count_by_scheme() -> dict[str, int]:
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    scheme = token_table(state).c.scheme
-    with reading(state) as connection:
-        rows = connection.execute(select(scheme, func.count()).group_by(scheme)).all()
+    model = state.model
+    with reading(state) as reader:
+        rows = reader.execute(select(model.scheme, func.count(model.id)).group_by(model.scheme)).all()
     return {row[0]: row[1] for row in rows}
 
 
@@ -269,25 +256,23 @@ def _store(state: State, token: Token, scheme: str, digest: str, nonce: str | No
     row |= {"digest": digest, "scheme": scheme, "nonce": nonce}
     try:
         with writing(state) as connection:
-            if _nonce_used(connection, state, token.owner_id, nonce):
+            if _nonce_used(state, token.owner_id, nonce):
                 raise _already_generated()
             with enforce_limit(connection, state, token.owner_id):
                 connection.execute(insert(token_table(state)), row)
     except (IntegrityError, TokenRefused):
         # Where the same form came twice at once, the other one may have taken the last place.
-        with reading(state) as connection:
-            used = _nonce_used(connection, state, token.owner_id, nonce)
-        if used:
+        if _nonce_used(state, token.owner_id, nonce):
             raise _already_generated() from None
         raise
 
 
-def _nonce_used(connection: Connection, state: State, owner_id: str, nonce: str | None) -> bool:
+def _nonce_used(state: State, owner_id: str, nonce: str | None) -> bool:
     if nonce is None:
         return False
-    columns = token_table(state).c
-    statement = select(columns.id).where(of_owner(state, owner_id), columns.nonce == nonce)
-    return connection.execute(statement).first() is not None
+    statement = select_tokens(state).where(of_owner(state, owner_id), token_table(state).c.nonce == nonce)
+    with reading(state) as reader:
+        return any(is_of_owner(row, owner_id) for row in reader.execute(statement))
 
 
 def _already_generated() -> AlreadyGenerated:
@@ -296,7 +281,37 @@ def _already_generated() -> AlreadyGenerated:
     )
 
 
-def _send_deleted(state: State, rows: Iterable[Any]) -> None:
-    moment = clock.now()
-    for row in rows:
-        token_deleted.send(state.app, token=token_from_row(row, moment))
+def _iter_where(state: State, condition: ColumnElement[bool]) -> Iterator[Token]:
+    columns = token_table(state).c
+    statement = select_tokens(state).where(condition).order_by(columns.owner_id, columns.id).limit(BATCH)
+    after: ColumnElement[bool] = true()
+    while True:
+        with reading(state) as reader:
+            rows = reader.execute(statement.where(after)).all()
+        moment = clock.now()
+        for row in rows:
+            yield token_from_row(row, moment)
+        if len(rows) < BATCH:
+            return
+        last = rows[-1]
+        after = or_(columns.owner_id > last[1], and_(columns.owner_id == last[1], columns.id > last[0]))
+
+
+def _delete_where(state: State, condition: ColumnElement[bool], owner_id: str | None = None) -> int:
+    """Delete the tokens that meet a condition, those of one owner or of all, and commit each batch."""
+    table, deleted = token_table(state), 0
+    statement = select_tokens(state).where(condition).order_by(table.c.id).limit(BATCH)
+    after: ColumnElement[bool] = true()
+    while True:
+        with writing(state) as connection, reading(state) as reader:
+            rows = reader.execute(statement.where(after)).all()
+            chosen = [row for row in rows if owner_id is None or is_of_owner(row, owner_id)]
+            if chosen:
+                ids = table.c.id.in_([row[0] for row in chosen])
+                deleted += connection.execute(delete_from(table).where(ids, condition)).rowcount
+        moment = clock.now()
+        for row in chosen:
+            token_deleted.send(state.app, token=token_from_row(row, moment))
+        if len(rows) < BATCH:
+            return deleted
+        after = table.c.id > rows[-1][0]

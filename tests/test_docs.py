@@ -4,37 +4,42 @@ import dataclasses
 import re
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import flask_access_tokens
+from examples import ROOT, examples_of, run_example
 from flask_access_tokens import tokens
 from flask_access_tokens.cli import commands
 from flask_access_tokens.extension import DEFAULTS
+from host import bearer
+from visits import generate_on_page
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SECTION = re.compile(r"^#+ ([^\n]+)$|^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def examples() -> list[Any]:
-    """Every block of Python code, with its page and heading."""
+    """Every block of Python code, with its page and heading; a recipe is one example, whatever its blocks."""
     found = []
     for page in PAGES:
-        heading = ""
-        for match in SECTION.finditer(page.read_text()):
-            heading = match[1] or heading
-            if match[2] is not None:
-                found.append(pytest.param(match[2], id=f"{page.name}: {heading}"))
+        for heading, blocks in groupby(examples_of(page), key=itemgetter(0)):
+            codes = [code for _, code in blocks]
+            codes = ["\n".join(codes)] if page.stem == "recipes" else codes
+            # The five lines of the README need an application, which their own test has.
+            codes = codes[1:] if page.stem == "README" else codes
+            found += [pytest.param(code, id=f"{page.name}: {heading}") for code in codes]
     return found
 
 
 @pytest.mark.parametrize("example", examples())
-def test_an_example_runs(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick_start = examples()[0].values[0]
+def test_an_example_runs(
+    example: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_start = examples_of(ROOT / "README.md")[1][1]
     (tmp_path / "app.py").write_text(quick_start)
     if "def test_" in example:
         (tmp_path / "test_example.py").write_text(example)
@@ -42,14 +47,54 @@ def test_an_example_runs(example: str, tmp_path: Path, monkeypatch: pytest.Monke
         ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return
-    (tmp_path / "example.py").write_text(example if example == quick_start else f"{quick_start}\n{example}")
-    spec = spec_from_file_location("example", tmp_path / "example.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "example", module)  # Flask looks for the folder of its module
-    monkeypatch.chdir(tmp_path)
-    spec.loader.exec_module(module)
+    alone = example == quick_start or "recipes.md" in request.node.name
+    run_example(example if alone else f"{quick_start}\n{example}", tmp_path, monkeypatch)
+
+
+APPLICATION = """
+from flask import Flask
+from flask_login import LoginManager, UserMixin, current_user, login_user
+from flask_sqlalchemy import SQLAlchemy
+
+app = Flask(__name__)
+app.config.update(SECRET_KEY="change me", SQLALCHEMY_DATABASE_URI="sqlite:///app.sqlite3")
+db = SQLAlchemy(app)
+login_manager = LoginManager(app)
+
+
+class User(UserMixin, db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+    name = db.Column(db.String(50))
+
+
+login_manager.user_loader(lambda user_id: db.session.get(User, int(user_id)))
+app.add_url_rule("/sign-in", view_func=lambda: str(login_user(db.session.get(User, 1))), endpoint="sign_in")
+"""
+"""An application with Flask-Login, as the README assumes it."""
+
+
+def test_five_lines_are_enough_and_a_deleted_user_leaves_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = examples_of(ROOT / "README.md")[0][1]
+    assert len([line for line in code.splitlines() if line]) == 5
+    host = run_example(APPLICATION + code, tmp_path, monkeypatch)
+    client = host.app.test_client()
+    with host.app.app_context():
+        host.db.create_all()
+        host.db.session.add(host.User(name="Ann"))
+        host.db.session.commit()
+    client.get("/sign-in")
+    secret = generate_on_page(client)
+    header = bearer(secret)
+    assert host.app.test_client().get("/api/me", headers=header).get_json() == {"name": "Ann"}
+    with host.app.app_context():
+        host.db.session.delete(host.db.session.get(host.User, 1))
+        host.db.session.commit()
+        assert list(tokens.iter_all()) == []
+    assert host.app.test_client().get("/api/me", headers=header).status_code == 401
+    with host.app.app_context():
+        host.db.engine.dispose()
 
 
 def test_every_setting_is_described_with_its_default() -> None:

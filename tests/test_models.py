@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -261,3 +262,35 @@ def test_what_a_lookup_needs_is_indexed(stored_host: Host) -> None:
         indexed += [found["column_names"] for found in inspector.get_unique_constraints("access_tokens")]
     for column in ("owner_id", "digest", "nonce"):
         assert [column] in indexed
+
+
+@pytest.mark.parametrize(
+    ("kind", "collation"), [("sqlite", "NOCASE"), ("mariadb", "utf8mb4_general_ci"), ("postgresql", None)]
+)
+def test_a_collation_that_ignores_case_mixes_up_no_owners(
+    make_host: Callable[..., Host],
+    server_database: Callable[..., str],
+    tmp_path: Path,
+    kind: str,
+    collation: str | None,
+) -> None:
+    def own_model(db: Any) -> Any:
+        class ApiToken(AccessTokenMixin, db.Model):
+            __tablename__ = "api_tokens"
+            owner_id: Mapped[str] = mapped_column(sa.String(255, collation), index=True)
+
+        return ApiToken
+
+    url = f"sqlite:///{tmp_path / 'host.sqlite3'}" if kind == "sqlite" else server_database(kind)
+    host = make_host(url, model=own_model, ACCESS_TOKENS_MAX_PER_OWNER=1)
+    small, capital = host.generate("ann", "t-small"), host.generate("ANN", "t-capital", nonce="once")
+    with host.app.app_context():
+        assert [token.name for token in tokens.owned_by("ann")] == ["t-small"]
+        page = tokens.page("ann", search="t-")
+        assert ([token.name for token in page.tokens], page.matching, page.counts["all"]) == (["t-small"], 1, 1)
+        assert tokens.get("ann", capital.token.id) is None
+        assert tokens.delete("ann", capital.token.id) is False
+        assert tokens.delete_all("ann") == 1
+        assert [token.id for token in tokens.owned_by("ANN")] == [capital.token.id]
+    assert host.find(small.secret) is None
+    assert host.client().get("/api", headers=bearer(capital.secret)).get_json()["owner"] == "ANN"

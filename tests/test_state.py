@@ -94,7 +94,7 @@ def accept_tokens_everywhere(host: LoginHost) -> None:
 
 def test_flask_login_needs_no_further_loader(host: LoginHost) -> None:
     client = host.app.test_client()
-    assert client.get("/api", headers=host.generate()).get_json() == {"owner": "Ann", "session": False}
+    assert client.get("/api", headers=host.generate()).get_json() == {"owner": "Ann", "session": True}
     client.get("/sign-in/2")
     assert client.get("/api", headers=host.generate()).get_json()["owner"] == "Ann"
     page = client.get("/access-tokens/")

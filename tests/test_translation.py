@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from catalogs import GERMAN, NEW, NOON, PAGE, PLACEHOLDER, both, client_of, messages, set_up_babel, words
-from flask_access_tokens import clock, texts, tokens
-from host import Host
+from flask_access_tokens import clock, secret, texts, tokens
+from host import Host, bearer
 from markup import Page
 
 
@@ -144,7 +144,8 @@ def test_without_self_service_the_page_is_german(german: Host) -> None:
 def test_the_errors_of_the_page_are_german(german: Host) -> None:
     client = client_of(german)
     assert (
-        "Ein Zugriffstoken öffnet diese Seite nicht." in client.get(PAGE, headers={"Authorization": "Bearer x"}).text
+        "Ein Zugriffstoken öffnet diese Seite nicht."
+        in client.get(PAGE, headers=bearer(str(secret.generate("pat")))).text
     )
     unknown = client.get("/access-tokens/00000000-0000-0000-0000-000000000000/delete")
     assert (unknown.status_code, "Sie haben kein solches Token" in unknown.text) == (404, True)

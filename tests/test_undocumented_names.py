@@ -14,6 +14,7 @@ UNDOCUMENTED = {
     "before_request_funcs",
     "class_",
     "dispatch",
+    "kw",
     "provide_automatic_options",
     "view_class",
 }

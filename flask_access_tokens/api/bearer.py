@@ -28,3 +28,8 @@ def read_credential(value: str | None) -> str | None:
     """
     match = _CREDENTIAL.fullmatch(value) if value and len(value) <= MAX_HEADER_LENGTH else None
     return match[1] if match else None
+
+
+def find_credentials(value: str | None) -> list[str]:
+    """Return what could be a bearer credential anywhere in a header value, whatever else the value has."""
+    return _CREDENTIAL.findall(value[:MAX_HEADER_LENGTH]) if value else []

@@ -1,38 +1,101 @@
-"""Which requests the host's CSRFProtect leaves to the guard and to the page."""
+"""Which requests the host's CSRFProtect leaves to a guard, and to the page."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
 
 from flask import Flask, current_app, request
-from werkzeug.local import LocalProxy
+from flask_wtf.csrf import CSRFError
 
-from . import bearer, routes
+from ..session_user import check_csrf
+from ..state import State
+from . import routes
+from .bearer import count_credentials
+from .guard import accepted_token, carries_token, enforce
 
 CHECK_DEFAULT = "WTF_CSRF_CHECK_DEFAULT"
 
+_POSTPONED = "flask_access_tokens.csrf_postponed"
+"""The key in the WSGI environ that marks a request whose check comes after the host's ``before_request`` functions."""
+
+_CHECKS_FIRST = "_access_token_checks_csrf"
+"""The attribute of a view that makes the postponed check."""
+
 
 def leave_to_guard(app: Flask) -> None:
-    """Let CSRFProtect, wherever the host sets it up, check all requests but those of guarded views and of the page.
+    """Let CSRFProtect, wherever the host sets it up, pass a request whose bearer credential a guard accepts.
 
-    Flask-WTF reads ``WTF_CSRF_CHECK_DEFAULT`` on each request. Its value becomes one that depends on the request. A
-    host that has set it to False calls ``CSRFProtect.protect()`` itself, and decides itself.
+    No web page can make a browser send such a credential. Flask-WTF reads ``WTF_CSRF_CHECK_DEFAULT`` on each request;
+    its value becomes one that depends on the request. A host that has set it to False calls ``CSRFProtect.protect()``
+    itself, and decides itself.
     """
     if app.config.setdefault(CHECK_DEFAULT, True):
-        app.config[CHECK_DEFAULT] = LocalProxy(partial(_check_by_default, app))
+        app.config[CHECK_DEFAULT] = _DependsOnRequest(app)
+
+
+class _DependsOnRequest:
+    """A value that is true where CSRFProtect is to check this request. An error is raised, and passes no request."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+
+    def __bool__(self) -> bool:
+        return _check_by_default(self._app)
 
 
 def _check_by_default(app: Flask) -> bool:
     if not request or current_app != app or request.method not in app.config["WTF_CSRF_METHODS"]:
         return True
-    return not (request.blueprint == "access_tokens" or _guard_decides(app))
-
-
-def _guard_decides(app: Flask) -> bool:
-    """Return whether a guard answers for this request, so that its cookies have no effect.
-
-    A guarded view refuses a request without a bearer credential, and no web page can make a browser send one. A view
-    with an optional token accepts such a request, so the usual check applies to it.
-    """
+    if request.blueprint == "access_tokens":
+        return False  # its views check their forms themselves
+    state: State = app.extensions["access_tokens"]
+    has_token = carries_token(state, request)
     guard = routes.guard_of_request(app, request.endpoint, request.method)
     if guard is None:
+        if not has_token and not routes.guarding_hook(app, request.endpoint):
+            return True
+        return not _postpone(app)
+    if has_token or guard.or_session:
+        return False  # the guard accepts or refuses the token, and checks a session itself
+    if guard.optional:
+        if count_credentials(request.environ.get("HTTP_AUTHORIZATION")):
+            enforce(guard)  # refuses it: it cannot be ours
+        return True
+    try:
+        check_csrf(state)
+    except CSRFError:
+        # As everywhere, a guarded view answers a request without a token by its challenge.
+        enforce(guard)
+    return False
+
+
+def _postpone(app: Flask) -> bool:
+    """Check this request after all functions that the host runs before its view, of which one may be a guard."""
+    endpoint = request.endpoint or ""
+    view = app.view_functions.get(endpoint)
+    if view is None or request.environ.get(_POSTPONED):
         return False
-    return not guard.optional or bearer.count_credentials(request.environ.get("HTTP_AUTHORIZATION")) > 0
+    request.environ[_POSTPONED] = True
+    if not hasattr(view, _CHECKS_FIRST):
+        app.view_functions[endpoint] = _check_before(view)
+    return True
+
+
+def _check_before(view: Any) -> Any:
+    @wraps(view)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if request.environ.get(_POSTPONED) and accepted_token() is None:
+            for check in _checks_of_host():
+                if (answer := check()) is not None:
+                    return answer
+        return current_app.ensure_sync(view)(*args, **kwargs)
+
+    setattr(checked, _CHECKS_FIRST, True)
+    return checked
+
+
+def _checks_of_host() -> list[Callable[[], Any]]:
+    """Return what the host's CSRFProtect runs before a view, which knows the views that the host has exempted."""
+    hooks: Any = current_app.before_request_funcs.get(None, [])
+    found = [hook for hook in hooks if getattr(hook, "__module__", "") == CSRFError.__module__]
+    return found or [partial(check_csrf, current_app.extensions["access_tokens"])]

@@ -11,8 +11,9 @@ from werkzeug.local import LocalProxy
 
 from .. import secret
 from ..secret import Secret
+from ..session_user import check_csrf, signed_in_owner
 from ..signals import token_rejected, token_used
-from ..state import SCOPE, State, current_state, logger
+from ..state import SCOPE, State, at_the_end, current_state, logger
 from ..store.connections import StoreError, error_summary
 from ..store.entities import Token
 from ..store.last_used import note_use
@@ -51,14 +52,20 @@ class _TokenProxy(LocalProxy[Token]):
     __dataclass_fields__ = Token.__dataclass_fields__
 
 
-def _find_token() -> Token:
+def accepted_token() -> Token | None:
+    """Return the token that a guard of this application accepted for this request, or None."""
     found = _guard_state(request) if request else None
-    if found is None or found.token is None or found.state is not current_state():
+    return found.token if found is not None and found.state is current_state() else None
+
+
+def _find_token() -> Token:
+    token = accepted_token()
+    if token is None:
         raise RuntimeError(
-            "This request has no access token. Guard the view with @token_required; under optional=True ask"
-            ' "if current_token" first.'
+            "This request has no access token. Guard the view with @token_required; under optional=True or"
+            ' or_session=True ask "if current_token" first.'
         )
-    return found.token
+    return token
 
 
 def _guard_state(request: Request) -> _GuardState | None:
@@ -73,8 +80,8 @@ current_token: Token = _TokenProxy(_find_token)  # type: ignore[assignment]
 @overload
 def token_required(view: View, /) -> View: ...
 @overload
-def token_required(*scopes: str, optional: bool = False) -> Callable[[View], View]: ...
-def token_required(*scopes: Any, optional: bool = False) -> Any:
+def token_required(*scopes: str, optional: bool = False, or_session: bool = False) -> Callable[[View], View]: ...
+def token_required(*scopes: Any, optional: bool = False, or_session: bool = False) -> Any:
     """Let a request into a view only with a bearer token that has all of these scopes.
 
     Place it between the route and the view, on functions, async functions, methods and in ``MethodView.decorators``::
@@ -85,25 +92,31 @@ def token_required(*scopes: Any, optional: bool = False) -> Any:
 
     :param scopes: the names of the scopes, all of which are required; without any, every valid token is accepted.
     :param optional: also accept a request without a bearer credential. A bad one is refused all the same.
+    :param or_session: also accept a request without a bearer credential from whoever is signed in to the session, for
+        a view that a browser and a program share. They may do all that they may do in the application, and a method
+        other than GET, HEAD, OPTIONS and TRACE needs the CSRF token, whether or not the host uses ``CSRFProtect``.
     """
     if len(scopes) == 1 and callable(scopes[0]):
-        return _guarded(scopes[0], Guard((), optional))
-    return functools.partial(_guarded, guard=_make_guard(*scopes, optional=optional))
+        return _guarded(scopes[0], _make_guard(optional=optional, or_session=or_session))
+    return functools.partial(_guarded, guard=_make_guard(*scopes, optional=optional, or_session=or_session))
 
 
-def require_token(*scopes: str, optional: bool = False) -> None:
+def require_token(*scopes: str, optional: bool = False, or_session: bool = False) -> None:
     """Check the request as :func:`token_required` does; ``bp.before_request(require_token)`` guards a blueprint.
 
-    A CORS preflight request passes.
+    A CORS preflight request is answered at once: it never carries a token.
 
     :param scopes: the names of the scopes, all of which are required.
     :param optional: also accept a request without a bearer credential.
-    :raises HTTPException: the refusal (RFC 6750 §3).
+    :param or_session: also accept such a request from whoever is signed in to the session.
+    :raises HTTPException: the refusal (RFC 6750 §3), or the answer to a preflight request.
     """
-    _enforce(_make_guard(*scopes, optional=optional))
+    enforce(_make_guard(*scopes, optional=optional, or_session=or_session))
 
 
-def _make_guard(*scopes: str, optional: bool = False) -> Guard:
+def _make_guard(*scopes: str, optional: bool = False, or_session: bool = False) -> Guard:
+    if optional and or_session:
+        raise ValueError("optional=True accepts everybody already. Pass either optional=True or or_session=True.")
     for scope in scopes:
         if not isinstance(scope, str):
             raise TypeError(
@@ -111,10 +124,7 @@ def _make_guard(*scopes: str, optional: bool = False) -> Guard:
             )
         if not SCOPE.fullmatch(scope):
             raise ValueError(f"{scope!r} is not one scope: pass each as an argument of its own (RFC 6749 §3.3).")
-    return Guard(tuple(dict.fromkeys(scopes)), optional)
-
-
-routes.mark_plain_call(require_token, _make_guard)
+    return Guard(tuple(dict.fromkeys(scopes)), optional, or_session)
 
 
 def _guarded(view: Any, guard: Guard) -> Any:
@@ -122,7 +132,7 @@ def _guarded(view: Any, guard: Guard) -> Any:
 
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        _enforce(guard)
+        enforce(guard)
         if is_async:
             return current_app.ensure_sync(view)(*args, **kwargs)
         return view(*args, **kwargs)
@@ -131,18 +141,24 @@ def _guarded(view: Any, guard: Guard) -> Any:
     return guarded
 
 
-def _enforce(guard: Guard) -> None:
+routes.mark_plain_call(require_token, _make_guard)
+routes.mark_plain_call(token_required, _make_guard)
+routes.mark_plain_call(_guarded, lambda guard: guard)
+
+
+def enforce(guard: Guard) -> None:
     """Let this request pass a guard.
 
     :raises BearerError: where it may not.
     """
     req: Request = request._get_current_object()  # type: ignore[attr-defined]
-    if req.method == "OPTIONS" and _is_preflight():
-        return
+    if req.method == "OPTIONS":
+        _answer_preflight(req)
     state = current_state()
     found = _guard_state(req)
     if found is None or found.state is not state:
         found = req.environ[_STATE] = _GuardState(state)
+        at_the_end(req.environ, functools.partial(_set_headers, found))
     try:
         if found.token is None:
             found.token = _authenticate(guard, state, req)
@@ -150,6 +166,7 @@ def _enforce(guard: Guard) -> None:
                 token_used.send(state.app, token=found.token)
         else:
             _check_scopes(guard, state, found.token)
+        found.error = None
     except BearerError as error:
         found.error = error
         raise
@@ -165,7 +182,7 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
         raise _rejected(state, "disabled", InvalidToken("Access tokens are disabled."))
     credential = _credential(state, req)
     if credential is None:
-        if guard.optional:
+        if guard.optional or (guard.or_session and _is_signed_in(state)):
             return None
         raise _rejected(state, "disabled" if disabled else "missing", TokenRequired("Send an access token."))
     candidates = secret.candidate_digests(credential, state.peppers)
@@ -178,18 +195,36 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
             raise _rejected(state, "expired", InvalidToken("The access token has expired."), token)
         if not state.enabled(token.owner_id):
             raise _rejected(state, "disabled", InvalidToken("Access tokens are disabled."), token)
-        if state.checks_owner and token.owner is None:
+        if not match.owner_may_act(state):
             raise _rejected(state, "owner", InvalidToken(MALFORMED), token)
         if token.scopes:
             # A scope that the host no longer declares, or the owner may no longer grant, has no effect.
             allowed = state.allowed_scopes(token.owner_id)
             token.scopes = tuple(scope for scope in token.scopes if scope in allowed)
     except StoreError as error:
-        logger.error("The token store cannot be used: %s", error_summary(error))
-        raise StoreUnavailable("The access token cannot be checked now. Try again in a moment.") from None
+        raise _unavailable(error) from None
     _check_scopes(guard, state, token)
     note_use(state, match)
     return token
+
+
+def _unavailable(error: StoreError) -> StoreUnavailable:
+    logger.error("The token store cannot be used: %s", error_summary(error))
+    return StoreUnavailable("The access token cannot be checked now. Try again in a moment.")
+
+
+def _is_signed_in(state: State) -> bool:
+    """Return whether somebody is signed in to the session.
+
+    :raises CSRFError: where the method needs a CSRF token and the request has none.
+    """
+    try:
+        owner_id = signed_in_owner(state)
+    except StoreError as error:
+        raise _unavailable(error) from None
+    if owner_id is not None:
+        check_csrf(state)
+    return owner_id is not None
 
 
 def _check_scopes(guard: Guard, state: State, token: Token) -> None:
@@ -225,34 +260,43 @@ def _rejected(state: State, reason: str, error: BearerError, token: Token | None
     return error
 
 
-def _is_preflight() -> bool:
-    """Return whether this OPTIONS request needs no token: Flask answers it, or it is a CORS preflight request.
+def carries_token(state: State, req: Request) -> bool:
+    """Return whether a request has one bearer credential, of the form of a secret of this application."""
+    prefixes = state.prefixes  # first, as above
+    text = bearer.read_credential(req.environ.get("HTTP_AUTHORIZATION"))
+    return text is not None and secret.is_well_formed(text, prefixes)
 
-    A preflight request that a view would answer is answered here, and the view does not run.
+
+def _answer_preflight(req: Request) -> None:
+    """Answer an OPTIONS request that needs no token: Flask would answer it, or it is a CORS preflight request.
+
+    The view and further functions of the host's, which may read the token, do not run.
     """
-    if getattr(request.url_rule, "provide_automatic_options", request.url_rule is None):
-        return True
-    if request.origin is not None and request.access_control_request_method is not None:
+    if req.routing_exception is not None:
+        raise req.routing_exception
+    is_preflight = req.origin is not None and req.access_control_request_method is not None
+    if is_preflight or getattr(req.url_rule, "provide_automatic_options", False):
         response = current_app.response_class()
-        adapter = current_app.create_url_adapter(request)
+        adapter = current_app.create_url_adapter(req)
         response.allow.update(adapter.allowed_methods() if adapter else ())
         abort(response)
-    return False
 
 
-def set_headers(response: Response) -> None:
+def _set_headers(found: _GuardState, response: Response) -> None:
     """Set the headers of the response to a guarded request.
 
-    A challenge that the host's error handler omitted is restored.
+    A challenge that the host's error handler omitted is restored, whatever status the handler answers with.
     """
-    found = _guard_state(request)
-    if found is None:
-        return
-    error = found.error
-    if error is not None and response.status_code >= 300:  # below, the view handled the refusal itself
-        for name, value in error.auth_headers():
+    if found.error is not None and (response.status_code >= 300 or _reached_flask(found.error)):
+        for name, value in found.error.auth_headers():
             response.headers[name] = value
     if response.headers.getlist("Vary"):
         response.vary.add("Authorization")
     else:
         response.headers.add("Vary", "Authorization")
+
+
+def _reached_flask(error: BearerError) -> bool:
+    """Return whether Flask handled a refusal, and not the view or a decorator of the host's, which answers itself."""
+    caught_in = error.__traceback__
+    return caught_in is None or caught_in.tb_frame.f_globals.get("__name__", "").startswith("flask.")

@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from flask import Flask
-from flask.views import View
+from flask.views import MethodView, View
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,10 @@ class Guard:
     """What a guarded view requires."""
 
     scopes: tuple[str, ...]
-    optional: bool
+    optional: bool = False
+    or_session: bool = False
+    hook: str = ""
+    """The name of a function of the host's that calls ``require_token`` and decides itself when, and with what."""
 
 
 @dataclass(frozen=True)
@@ -46,33 +51,29 @@ def mark_plain_call(function: Any, make_guard: Callable[..., Guard]) -> None:
 
 def guard_of(view: Any) -> Guard | None:
     """Return what a view function requires, or None where it is not guarded."""
-    scopes: list[str] = []
-    optional, found = True, False
+    found: list[Guard] = []
     while view is not None:
+        view = getattr(view, "__func__", view)  # a bound method
         marked, guard = getattr(view, "_access_token_guard", (None, None))
         if guard is not None and marked is view:
-            found, optional = True, optional and guard.optional
-            scopes += guard.scopes
-        view = getattr(view, "__wrapped__", None)
-    return Guard(tuple(dict.fromkeys(scopes)), optional) if found else None
+            found.append(guard)
+        view = view.func if isinstance(view, functools.partial) else getattr(view, "__wrapped__", None)
+    return _all_of(found)
 
 
 def guard_of_request(app: Flask, endpoint: str | None, method: str) -> Guard | None:
-    """Return what the view of an endpoint requires, its blueprints and the method of its class included."""
+    """Return what the guards of an endpoint require of an HTTP method: those of its blueprints, class and view."""
     view = app.view_functions.get(endpoint or "")
     if endpoint is None or view is None:
         return None
-    functions = [_method_of(view, method), view]
-    blueprint = endpoint.rpartition(".")[0]
-    while blueprint:
-        functions += app.before_request_funcs.get(blueprint, [])
-        blueprint = blueprint.rpartition(".")[0]
-    functions += app.before_request_funcs.get(None, [])
-    found = [guard for guard in map(_guard_or_call, functions) if guard is not None]
-    if not found:
-        return None
-    scopes = dict.fromkeys(scope for guard in found for scope in guard.scopes)
-    return Guard(tuple(scopes), all(guard.optional for guard in found))
+    functions = [*_of_class(view, method), view, *_hooks(app, endpoint)]
+    return _all_of([guard for guard in map(_guard_or_call, functions) if guard is not None])
+
+
+def guarding_hook(app: Flask, endpoint: str | None) -> str:
+    """Return the name of a function that runs before an endpoint's view and calls ``require_token``; "" for none."""
+    hooks = _hooks(app, endpoint) if endpoint is not None else []
+    return next((hook.__name__ for hook in hooks if _calls_guard(hook)), "")
 
 
 def guarded_routes(app: Flask) -> Iterator[Route]:
@@ -81,6 +82,8 @@ def guarded_routes(app: Flask) -> Iterator[Route]:
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             guard = guard_of_request(app, rule.endpoint, method)
+            if guard is None and (hook := guarding_hook(app, rule.endpoint)):
+                guard = Guard((), hook=hook)
             if guard is not None:
                 reachable = bool(rule.arguments) or _is_matched(adapter, rule, method)
                 yield Route(method, rule.rule, rule.endpoint, guard, reachable)
@@ -105,21 +108,76 @@ def routeless_endpoints(app: Flask) -> list[str]:
     )
 
 
-def _guard_or_call(function: Callable[..., Any] | None) -> Guard | None:
+def _all_of(guards: list[Guard]) -> Guard | None:
+    """Return what several guards require together."""
+    if not guards:
+        return None
+    return Guard(
+        tuple(dict.fromkeys(scope for guard in guards for scope in guard.scopes)),
+        all(guard.optional for guard in guards),
+        any(guard.or_session for guard in guards) and all(guard.optional or guard.or_session for guard in guards),
+    )
+
+
+def _hooks(app: Flask, endpoint: str) -> list[Callable[..., Any]]:
+    """Return the functions that run before the view of an endpoint: those of its blueprints and the application."""
+    hooks: list[Callable[..., Any]] = []
+    blueprint = endpoint.rpartition(".")[0]
+    while blueprint:
+        hooks += app.before_request_funcs.get(blueprint, [])
+        blueprint = blueprint.rpartition(".")[0]
+    return hooks + app.before_request_funcs.get(None, [])
+
+
+def _guard_or_call(function: Any) -> Guard | None:
     """Return what a function requires: a guarded view, or a plain call that is a guard itself."""
     if isinstance(function, functools.partial):
         make_guard = getattr(function.func, "_access_token_plain_call", None)
-        return make_guard(*function.args, **function.keywords) if make_guard else None
+        return make_guard(*function.args, **function.keywords) if make_guard else guard_of(function)
     make_guard = getattr(function, "_access_token_plain_call", None)
     return make_guard() if make_guard else guard_of(function)
 
 
-def _method_of(view: Any, method: str) -> Any:
-    """Return the method of a view class that answers an HTTP method."""
+def _calls_guard(hook: Callable[..., Any]) -> bool:
+    """Return whether a function calls ``require_token``, itself or through other functions of its module."""
+    function = getattr(hook, "__func__", hook)
+    return type(function) is FunctionType and _function_calls_guard(function)
+
+
+@functools.lru_cache(maxsize=1024)
+def _function_calls_guard(hook: FunctionType) -> bool:
+    seen: set[Any] = set()
+    waiting: list[Any] = [hook]
+    while waiting:
+        function = waiting.pop()
+        # By its type: isinstance() would evaluate the proxies among the globals of a module.
+        if type(function) is not FunctionType or function in seen:
+            continue
+        seen.add(function)
+        if hasattr(function, "_access_token_plain_call"):
+            return True
+        if function.__module__ == hook.__module__:
+            function = inspect.unwrap(function)
+            if "require_token" in function.__code__.co_names:
+                return True
+            with contextlib.suppress(ValueError):  # a variable of an enclosing function has no value yet
+                captured = inspect.getclosurevars(function)
+                waiting += [*captured.globals.values(), *captured.nonlocals.values()]
+    return False
+
+
+def _of_class(view: Any, method: str) -> list[Any]:
+    """Return what guards an HTTP method in a view class: the method itself, and decorators as Flask-RESTful has."""
     view_class: type[View] | None = getattr(view, "view_class", None)
     if view_class is None:
-        return None
-    return getattr(view_class, method.lower(), None) or getattr(view_class, "dispatch_request", None)
+        return []
+    # Flask's own classes ignore this attribute.
+    ignores = view_class.dispatch_request in (View.dispatch_request, MethodView.dispatch_request)
+    decorators = () if ignores else getattr(view_class, "method_decorators", ())
+    if isinstance(decorators, Mapping):
+        decorators = decorators.get(method.lower(), ())
+    answers = getattr(view_class, method.lower(), None) or getattr(view_class, "dispatch_request", None)
+    return [answers, *decorators]
 
 
 def _is_matched(adapter: Any, rule: Any, method: str) -> bool:

@@ -1,7 +1,10 @@
 """The response headers of the page."""
 
+from typing import Any
+
 from flask import Response, request, url_for
 
+from ..state import at_the_end
 from ..store.connections import RETRY_AFTER
 
 
@@ -16,10 +19,14 @@ def wants_fragment() -> bool:
     return is_htmx() and not whole_page
 
 
-def set_headers(response: Response) -> None:
+def watch_request(endpoint: str | None, _: dict[str, Any] | None) -> None:
+    """See to the headers of a request for the page, before any function of the host's may answer it."""
+    if endpoint != "access_tokens.asset":
+        at_the_end(request.environ, _set_headers)
+
+
+def _set_headers(response: Response) -> None:
     """Set the headers of a response of the page. The host's own CSP, framing and referrer headers are kept."""
-    if request.blueprint != "access_tokens" or request.endpoint == "access_tokens.asset":
-        return
     headers = response.headers
     if is_htmx() and (response.status_code == 401 or (wants_fragment() and response.location)):
         # htmx would follow a redirect and put the host's sign-in page into the panel.

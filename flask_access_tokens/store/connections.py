@@ -1,17 +1,16 @@
 """Connections to the database of the tokens, chosen by the host's session."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask_sqlalchemy.session import Session as BindKeySession
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm import Session, scoped_session
 
 from ..policy import TokenRefused
 from ..state import State
-from .rows import token_table
+from .table import token_table
 
 StoreError = SQLAlchemyError
 """Raised where the database cannot be used; answered with 503."""
@@ -20,34 +19,50 @@ RETRY_AFTER = 2
 """Seconds after which a client that was answered 503 may try again."""
 
 
+def session_of_context(state: State) -> Session | None:
+    """Return the host's session of this context; None where it has none yet, and none is created."""
+    scope = state.db.session
+    # A class of the host's own may do more than keep sessions, and is always asked.
+    if type(scope) is scoped_session and not scope.registry.has():
+        return None
+    return state.session()
+
+
 def active_session(state: State) -> Session | None:
     """Return the host's session of this context if it is in a transaction; no session is created."""
-    scope = state.db.session
-    if isinstance(scope, scoped_session) and not scope.registry.has():
-        return None
-    session = state.session()
-    return session if session.in_transaction() else None
+    session = session_of_context(state)
+    return session if session is not None and session.in_transaction() else None
 
 
-def session_bind(state: State) -> Engine | Connection:
-    """Return the engine or connection to which the host's session would write the tokens."""
+def session_factory(state: State) -> Callable[[], Session]:
+    """Return what makes the host's sessions, with their class, their binds and their listeners."""
     scope = state.db.session
-    if not isinstance(scope, scoped_session):
-        return state.session().get_bind(**bind_arguments(state))
-    factory = scope.session_factory
-    if isinstance(factory, sessionmaker) and factory.class_.get_bind is BindKeySession.get_bind:
-        # Flask-SQLAlchemy's own session chooses by table, among engines that never change.
-        if state.engine is None:
-            state.engine = factory().get_bind(**bind_arguments(state))
-        return state.engine
-    # One that is only asked: in the scope it would have to be closed again.
-    session: Session = state.session() if scope.registry.has() else factory()
-    return session.get_bind(**bind_arguments(state))
+    factory: Callable[[], Session] = (
+        scope.session_factory if isinstance(scope, scoped_session) else state.db.sessionmaker
+    )
+    return factory
 
 
 def session_connection(state: State, session: Session) -> Connection:
     """Return the connection that a session uses for the tokens, in its transaction."""
+    if not session.in_transaction():
+        session.begin()  # a host may have turned autobegin off
     return session.connection(bind_arguments=bind_arguments(state))
+
+
+def end_transaction(session: Session) -> None:
+    """End the transaction of a session that was begun here, and in which nothing is to be kept.
+
+    ``commit`` and ``rollback`` would expire the host's objects and call its listeners.
+    """
+    transaction = session.get_transaction()
+    if transaction is not None:
+        transaction.close()
+
+
+def session_bind(state: State, session: Session) -> Engine | Connection:
+    """Return the engine or connection to which a session would write the tokens."""
+    return session.get_bind(**bind_arguments(state))
 
 
 def bind_arguments(state: State) -> dict[str, Any]:
@@ -61,24 +76,39 @@ def bind_arguments(state: State) -> dict[str, Any]:
 
 
 @contextmanager
-def reading(state: State) -> Iterator[Connection]:
-    """Yield a connection to read from: the session's own if it has one, else a short-lived one.
+def reading(state: State) -> Iterator[Connection | Session]:
+    """Yield what to execute a SELECT with, so that it returns what a query of the host's would.
 
-    A request therefore never needs two connections.
+    It is the host's session of this context, or one that is made like it and closed at the end. A transaction that
+    the host began goes on; otherwise the session is left without one, so that a request never needs two connections.
     """
-    session = active_session(state)
-    if session is not None:
-        yield session_connection(state, session)
+    session = session_of_context(state)
+    if session is None:
+        with session_factory(state)() as session:
+            yield _reader(state, session)
         return
-    bind = session_bind(state)
-    if isinstance(bind, Engine):
-        with bind.connect() as connection:
-            yield connection
-    elif bind.in_transaction():
-        yield bind
-    else:
-        with bind.begin():
-            yield bind
+    with own_transaction(session), session.no_autoflush:
+        yield _reader(state, session)
+
+
+@contextmanager
+def own_transaction(session: Session) -> Iterator[None]:
+    """Read in the transaction that a session is in, or in one that ends with the block."""
+    if session.in_transaction():
+        yield
+        return
+    session.begin()
+    try:
+        yield
+    finally:
+        end_transaction(session)
+
+
+def _reader(state: State, session: Session) -> Connection | Session:
+    connection = session_connection(state, session)
+    # A listener or a method of the host's may add criteria, such as the tenant's, to whatever the session executes.
+    adds = session.dispatch.do_orm_execute or type(session).execute is not Session.execute
+    return session if adds else connection
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..secret import Secret
 from ..state import current_state
+from .owners import load_owner
 
 EXPIRING_DAYS = 15
 
@@ -46,9 +47,9 @@ class Token:
 
     @property
     def owner(self) -> Any:
-        """The owner, as the host's owner loader returns it; loaded once, when first asked for."""
+        """The owner, as the host's loader returns it or as ``owner=`` maps it; loaded once, when first asked for."""
         if not hasattr(self, "_owner"):
-            self._owner = current_state().load_owner(self.owner_id)
+            self._owner = load_owner(current_state(), self.owner_id)
         return self._owner
 
     @property

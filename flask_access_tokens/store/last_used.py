@@ -1,22 +1,31 @@
 """The last-used update: noted during a request, written after it, at most once an interval for each token."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from flask import Flask, g
-from sqlalchemy import Connection, Engine, Table, and_, event, or_, select, update
+from flask import Response, request
+from sqlalchemy import Connection, Table, and_, event, or_, select, update
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from .. import clock
-from ..state import State, logger
-from .connections import active_session, error_summary
+from ..state import State, at_the_end, logger
+from .connections import (
+    end_transaction,
+    error_summary,
+    session_bind,
+    session_connection,
+    session_factory,
+    session_of_context,
+)
 from .lookup import Match
-from .rows import token_table
+from .table import token_table
 
 _SHARED_POOLS = (StaticPool, SingletonThreadPool)
 """Pools that may hand out a connection that is in use elsewhere at the same time."""
@@ -32,12 +41,13 @@ _LOG_SECONDS = 60
 class _Use:
     """A use of a token that its row does not show yet."""
 
-    bind: Engine | Connection
     digest: str
     due: datetime | None
     """The row is updated if it was last used at this time or before; None where only the digest is to change."""
     newest: tuple[str, str] | None
     """Scheme and digest under the newest pepper, where the row is under an older one."""
+    schema_map: Mapping[Any, Any] | None
+    """The schemas that the check read from, where the host maps them for a transaction."""
 
 
 def note_use(state: State, match: Match) -> None:
@@ -48,47 +58,50 @@ def note_use(state: State, match: Match) -> None:
     due = clock.now() - timedelta(seconds=state.config["ACCESS_TOKENS_LAST_USED_INTERVAL"])
     is_due = last is None or last <= due
     if is_due or rekeyed:
-        use = _Use(match.bind, match.digest, due if is_due else None, rekeyed)
-        g.setdefault("_access_token_uses", []).append(use)
+        use = _Use(match.digest, due if is_due else None, rekeyed, match.schema_map)
+        at_the_end(request.environ, partial(_write_soon, state, use))
 
 
-def write_uses(app: Flask, **_: Any) -> None:
-    """Write the uses that a request noted, as soon as the host's session holds no connection.
-
-    A receiver of :data:`flask.request_tearing_down`; nothing is raised.
-    """
-    uses: list[_Use] | None = g.pop("_access_token_uses", None)
-    if uses is None:
+def _write_soon(state: State, use: _Use, _: Response) -> None:
+    """Write a use as soon as the host's session holds no connection; nothing is raised."""
+    session = session_of_context(state)
+    write = partial(_try_to_write, state, session, use)
+    if session is None or not session.in_transaction():
+        write()
         return
-    state: State = app.extensions["access_tokens"]
-    session = active_session(state)
     # On one connection, which a test bound the session to, it is written at once and again after a rollback.
-    if session is None or isinstance(uses[0].bind, Connection):
-        _write_all(state, uses)
-    if session is not None:
-        session.info[_PENDING] = state, [*session.info.get(_PENDING, (state, []))[1], *uses]
-        if not event.contains(session, "after_transaction_end", _write_pending):
-            event.listen(session, "after_transaction_end", _write_pending)
+    if isinstance(session_bind(state, session), Connection):
+        write()
+    # In this context, because the host's listeners may read the request, which is over by then.
+    session.info.setdefault(_PENDING, []).append(partial(copy_context().run, write))
+    if not event.contains(session, "after_transaction_end", _write_pending):
+        event.listen(session, "after_transaction_end", _write_pending)
 
 
 def _write_pending(session: Session, _: SessionTransaction) -> None:
     if _PENDING in session.info and not session.in_transaction():
-        _write_all(*session.info.pop(_PENDING))
+        for write in session.info.pop(_PENDING):
+            write()
 
 
-def _write_all(state: State, uses: list[_Use]) -> None:
-    for use in uses:
-        if time.monotonic() < state.updates_resume_at:
+def _try_to_write(state: State, session: Session | None, use: _Use) -> None:
+    """Write a use through the host's session, so that it sees what the check saw; without one, through a new one."""
+    if time.monotonic() < state.updates_resume_at:
+        return
+    try:
+        if session is not None:
+            _write(state, session, use)
             return
-        try:
-            _write(token_table(state), use)
-        except Exception as error:
-            _count_failure(state, error)
+        with session_factory(state)() as own:
+            _write(state, own, use)
+    except Exception as error:
+        _count_failure(state, error)
 
 
-def _write(table: Table, use: _Use) -> None:
+def _write(state: State, session: Session, use: _Use) -> None:
     """Write one use in a short transaction of its own."""
-    bind = use.bind
+    table = token_table(state)
+    bind = session_bind(state, session)
     if isinstance(bind, Connection):
         # A test bound the session to one connection, and ends its transaction itself.
         with bind.begin_nested() if bind.in_transaction() else bind.begin():
@@ -96,12 +109,17 @@ def _write(table: Table, use: _Use) -> None:
         return
     if isinstance(bind.pool, QueuePool) and not bind.pool.checkedin() and bind.pool.checkedout() >= bind.pool.size():
         return  # every connection is in use, and requests need them more
-    with bind.connect() as connection:
+    try:
+        connection = session_connection(state, session)
         if isinstance(bind.pool, _SHARED_POOLS) and connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
             return  # the one connection of a database in memory, in the middle of a transaction
+        if use.schema_map is not None:
+            connection.execution_options(schema_translate_map=use.schema_map)
         with _lock_timeout(connection):
             _update(connection, table, use)
             connection.commit()
+    finally:
+        end_transaction(session)
 
 
 def _update(connection: Connection, table: Table, use: _Use) -> None:

@@ -12,7 +12,8 @@ from .. import clock
 from ..policy import TokenRefused
 from ..state import UNLIMITED, State
 from ..texts import ngettext
-from .rows import of_owner, token_table
+from .connections import reading
+from .table import is_of_owner, of_owner, token_table
 
 _LOCK_SECONDS = 5
 
@@ -32,9 +33,12 @@ def enforce_limit(connection: Connection, state: State, owner_id: str) -> Iterat
         return
     table = token_table(state)
     mine = of_owner(state, owner_id)
-    live = select(table.c.id).where(mine, or_(table.c.expires_at.is_(None), table.c.expires_at > clock.now()))
+    model = state.model
+    live = select(model.id, model.owner_id).where(
+        mine, or_(table.c.expires_at.is_(None), table.c.expires_at > clock.now())
+    )
     # First without a lock, so that the usual refusal takes none.
-    _refuse_beyond(limit, connection, live)
+    _refuse_beyond(limit, state, owner_id, live)
     name = f"{connection.engine.url.database}.{table.fullname}"
     if connection.dialect.name in ("mysql", "mariadb"):
         lock = f"access_tokens.{sha256(name.encode()).hexdigest()[:32]}"
@@ -42,7 +46,7 @@ def enforce_limit(connection: Connection, state: State, owner_id: str) -> Iterat
             raise LockTimeout("The tokens of this owner could not be counted: others are being generated.")
         try:
             # A locking read, because a plain one may see a snapshot from before the lock.
-            _refuse_beyond(limit, connection, live.with_for_update())
+            _refuse_beyond(limit, state, owner_id, live.with_for_update())
             yield
         finally:
             # Before the commit, which may give the connection away: the rows stay locked until then.
@@ -54,12 +58,13 @@ def enforce_limit(connection: Connection, state: State, owner_id: str) -> Iterat
     else:
         # An update of no row takes SQLite's write lock.
         connection.execute(update(table).where(and_(mine, table.c.digest == "")).values(digest=""))
-    _refuse_beyond(limit, connection, live)
+    _refuse_beyond(limit, state, owner_id, live)
     yield
 
 
-def _refuse_beyond(limit: int, connection: Connection, live: Select[Any]) -> None:
-    held = len(connection.execute(live).all())
+def _refuse_beyond(limit: int, state: State, owner_id: str, live: Select[Any]) -> None:
+    with reading(state) as reader:
+        held = sum(is_of_owner(row, owner_id) for row in reader.execute(live))
     if held >= limit:
         raise TokenRefused(
             ngettext(

@@ -3,13 +3,15 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
+from sqlalchemy.orm import Session
 
 from .. import clock, policy
-from ..state import current_state
+from ..state import State, current_state
 from .connections import reading
 from .entities import EXPIRING_DAYS, Page
-from .rows import of_owner, select_tokens, token_from_row, token_table
+from .rows import select_tokens, token_from_row
+from .table import compares_exactly, is_of_owner, of_owner, token_table
 
 
 def page(
@@ -34,16 +36,16 @@ def page(
     """
     state = current_state()
     moment = clock.now()
-    mine = of_owner(state, policy.validate_owner_id(owner_id))
-    table = token_table(state)
-    columns = table.c
+    owner = policy.validate_owner_id(owner_id)
+    model, table = state.model, token_table(state)
     conditions = _conditions(table, moment)
     order = _order(table, sort, conditions["expired"])
-    chosen = and_(mine, conditions[status]) if status in conditions else mine
-    with reading(state) as connection:
-        counted = connection.execute(
+    with reading(state) as reader:
+        mine = _of_exact_owner(state, reader, owner)
+        chosen = and_(mine, conditions[status]) if status in conditions else mine
+        counted = reader.execute(
             select(
-                func.count().label("all"),
+                func.count(model.id).label("all"),
                 *(func.count(case((condition, 1))).label(key) for key, condition in conditions.items()),
             ).where(mine)
         )
@@ -51,7 +53,7 @@ def page(
         statement = select_tokens(state).where(chosen).order_by(*order)
         if search:
             # In Python, because databases fold the case of ASCII only, of everything, or of nothing.
-            names = connection.execute(select(columns.id, columns.name).where(chosen).order_by(*order)).all()
+            names = reader.execute(select(model.id, model.name).where(chosen).order_by(*order)).all()
             ids = [row[0] for row in names if search.casefold() in row[1].casefold()]
             matching = len(ids)
         else:
@@ -60,11 +62,21 @@ def page(
         number = min(max(1, number), pages)
         start = (number - 1) * size
         if search:
-            statement = statement.where(columns.id.in_(ids[start : start + size]))
+            statement = statement.where(model.id.in_(ids[start : start + size]))
         else:
             statement = statement.offset(start).limit(size)
-        rows = connection.execute(statement).all()
+        rows = reader.execute(statement).all()
     return Page([token_from_row(row, moment) for row in rows], matching, number, pages, counts)
+
+
+def _of_exact_owner(state: State, reader: Connection | Session, owner_id: str) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to exactly this owner, compared in Python where a collation might."""
+    mine = of_owner(state, owner_id)
+    if compares_exactly(state):
+        return mine
+    model = state.model
+    rows = reader.execute(select(model.id, model.owner_id).where(mine)).all()
+    return and_(mine, model.id.not_in([row[0] for row in rows if not is_of_owner(row, owner_id)]))
 
 
 def _conditions(table: Table, moment: datetime) -> dict[str, ColumnElement[bool]]:

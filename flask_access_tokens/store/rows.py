@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, select
+from sqlalchemy import Select, select
 
 from ..clock import as_utc
 from ..state import State
@@ -25,25 +25,12 @@ COLUMNS = (
 """The columns that make a token, in the order in which they are selected."""
 
 
-def token_table(state: State) -> Table:
-    """Return the table of the application's tokens."""
-    table: Table = state.model.__table__  # type: ignore[attr-defined]
-    return table
-
-
 def select_tokens(state: State, *more: str) -> Select[Any]:
-    """Return a SELECT of the columns of a token, followed by further columns. The caller adds the condition."""
-    columns = token_table(state).c
-    return select(*(columns[key] for key in (*COLUMNS, *more)))
+    """Return a SELECT of the columns of a token, followed by further columns. The caller adds the condition.
 
-
-def of_owner(state: State, owner_id: str) -> ColumnElement[bool]:
-    """Return the condition that a row belongs to an owner.
-
-    :raises ValueError: where the host's column cannot hold such an ID.
+    It selects attributes of the model, so that criteria that the host adds to its own queries apply.
     """
-    condition: ColumnElement[bool] = token_table(state).c.owner_id == owner_value(state, owner_id)
-    return condition
+    return select(*(getattr(state.model, key) for key in (*COLUMNS, *more)))
 
 
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
@@ -62,27 +49,6 @@ def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
         hint,
         status_at(moment, expires_at),
     )
-
-
-def owner_value(state: State, owner_id: str) -> Any:
-    """Return an owner ID as the host's column holds it.
-
-    :raises ValueError: where the column cannot hold it.
-    """
-    try:
-        kind = token_table(state).c.owner_id.type.python_type
-    except NotImplementedError:
-        return owner_id
-    if kind is not int and kind is not uuid.UUID:
-        return owner_id
-    try:
-        value = kind(owner_id)
-    except ValueError:
-        value = None
-    # int() and UUID() accept several spellings of one ID; every database holds 64 bits.
-    if str(value) != owner_id or (isinstance(value, int) and value.bit_length() > 63):
-        raise ValueError(f"Owner ID {owner_id!r} does not fit the column owner_id, which holds {kind.__name__}.")
-    return value
 
 
 def parse_token_id(token_id: object) -> uuid.UUID | None:

@@ -159,3 +159,26 @@ def test_a_view_that_catches_the_refusal_may_still_respond(host: Host, status: i
     response = host.client().get("/lenient")
     assert response.status_code == status
     assert ("WWW-Authenticate" in response.headers) is challenged
+
+
+@pytest.mark.parametrize("status", [200, 202, 302, 404])
+def test_the_challenge_survives_a_handler_that_answers_with_another_status(host: Host, status: int) -> None:
+    host.app.errorhandler(401)(lambda error: ("please sign in", status))
+    answer = host.client().get("/api")
+    assert (answer.status_code, answer.text) == (status, "please sign in")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_refusal_that_a_later_guard_of_the_same_request_overrides_leaves_no_challenge(host: Host) -> None:
+    @host.app.get("/either")
+    def either() -> str:
+        try:
+            require_token("write")
+        except HTTPException:
+            require_token("read")
+        return "read"
+
+    answer = host.client().get("/either", headers=bearer(host.generate(scopes=["read"]).secret))
+    assert answer.text == "read"
+    assert "WWW-Authenticate" not in answer.headers

@@ -46,8 +46,8 @@ def test_current_token_has_every_field_but_the_secret(stored_host: Host) -> None
 
 def test_current_token_is_falsy_without_a_token_and_its_error_is_clear(host: Host) -> None:
     message = (
-        "This request has no access token. Guard the view with @token_required; under optional=True ask"
-        ' "if current_token" first.'
+        "This request has no access token. Guard the view with @token_required; under optional=True or"
+        ' or_session=True ask "if current_token" first.'
     )
 
     def assert_none() -> None:

@@ -1,16 +1,17 @@
 """Every position of a guard: CSRFProtect skips the view, and the list of routes shows what it requires."""
 
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask
-from flask.views import View
+from flask import Blueprint, Flask, request, session
+from flask.views import MethodView, View
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from flask_wtf.csrf import generate_csrf
 
 from applications import application
-from flask_access_tokens import AccessTokens, require_token, token_required, tokens
+from flask_access_tokens import AccessTokens, current_token, require_token, secret, token_required, tokens
 from host import bearer
 
 
@@ -122,3 +123,137 @@ def test_the_check_of_csrf_tokens_is_on_outside_a_request_and_in_other_applicati
     other = application("other")
     other.post("/things")(lambda: str(bool(app.config["WTF_CSRF_CHECK_DEFAULT"])))
     assert other.test_client().post("/things").text == "True"
+
+
+def test_a_partial_of_a_guarded_view_is_guarded(app: Flask) -> None:
+    @token_required("read")
+    def things(kind: str) -> str:
+        return kind
+
+    app.add_url_rule("/big", "big", partial(things, "big"), methods=["POST"])
+    assert statuses(app, "/big") == [200, 401]
+    assert listed(app) == ["POST\t/big\tread"]
+
+
+def test_a_guarded_method_of_an_object_is_guarded(app: Flask) -> None:
+    class Things:
+        @token_required("read")
+        def add(self) -> str:
+            return "in"
+
+    app.add_url_rule("/things", "things", Things().add, methods=["POST"])
+    assert statuses(app, "/things") == [200, 401]
+    assert listed(app) == ["POST\t/things\tread"]
+
+
+def test_a_function_of_the_host_s_that_calls_the_guard_before_a_view_is_a_guard(app: Flask) -> None:
+    blueprint = Blueprint("things", __name__, url_prefix="/things")
+
+    @blueprint.before_request
+    def check() -> None:
+        require_token("read")
+
+    blueprint.post("/")(lambda: "in")
+    app.register_blueprint(blueprint)
+    for _ in range(2):
+        assert statuses(app, "/things/") == [200, 401]
+    assert listed(app) == ["POST\t/things/\tas check() decides"]
+
+
+def test_a_function_of_the_host_s_that_guards_some_views_leaves_the_others_protected(app: Flask) -> None:
+    def guard() -> None:
+        require_token("read")
+
+    @app.before_request
+    def check() -> None:
+        if request.path.startswith("/api/"):
+            guard()
+
+    app.post("/api/things", endpoint="things")(lambda: "in")
+    app.post("/form", endpoint="form")(lambda: "in")
+
+    @app.post("/hook")
+    @app.extensions["csrf"].exempt
+    def hook() -> str:
+        return "in"
+
+    for _ in range(2):
+        assert statuses(app, "/api/things") == [200, 401]
+        assert statuses(app, "/form") == [400, 400]
+        assert statuses(app, "/hook") == [200, 200]
+
+
+@pytest.mark.parametrize("name", ["current_token", "session"])
+def test_a_function_of_the_host_s_that_reads_a_proxy_leaves_every_view_protected(app: Flask, name: str) -> None:
+    proxies = {"current_token": current_token, "session": session}
+    app.before_request(eval(f"lambda: None if {name} else None", proxies))
+    app.post("/form")(lambda: "in")
+    assert statuses(app, "/form") == [400, 400]
+    with app.app_context():
+        assert app.test_client().post("/form").status_code == 400
+
+
+def test_an_error_in_the_decision_passes_no_request(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.config["ACCESS_TOKENS_PREFIX"] = "not a prefix"
+    app.post("/form")(lambda: "in")
+    header = {"Authorization": "Bearer pat_x"}
+    assert app.test_client().post("/form", headers=header).status_code == 500
+
+
+def test_a_request_elsewhere_changes_nothing_for_a_guarded_blueprint(app: Flask) -> None:
+    outer, inner = Blueprint("outer", __name__, url_prefix="/outer"), Blueprint("inner", __name__, url_prefix="/inner")
+
+    @inner.before_request
+    def check() -> None:
+        require_token("read")
+
+    inner.post("/")(lambda: "in")
+    outer.post("/")(lambda: "in")
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    app.post("/form")(lambda: "in")
+    unknown = bearer(str(secret.generate("pat")))
+    for path in ("/nowhere", "/form", "/outer/"):
+        assert app.test_client().post(path, headers=unknown).status_code in (400, 404)
+        assert statuses(app, "/outer/inner/") == [200, 401]
+        assert statuses(app, "/outer/") == [400, 400]
+
+
+def test_method_decorators_that_flask_s_own_class_ignores_are_no_guard(app: Flask) -> None:
+    class Things(MethodView):
+        method_decorators = (token_required,)
+
+        def get(self) -> str:
+            return "open"
+
+    app.add_url_rule("/things", view_func=Things.as_view("things"))
+    assert app.test_client().get("/things").text == "open"
+    assert listed(app) == []
+
+
+def test_a_view_without_a_guard_stays_protected_from_requests_with_a_token(app: Flask) -> None:
+    app.post("/form")(lambda: "in")
+    assert statuses(app, "/form") == [400, 400]
+    foreign = {"Authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}
+    assert app.test_client().post("/form", headers=foreign).status_code == 400
+
+
+def test_a_host_s_decorator_that_may_pass_by_the_guard_is_protected_without_a_token(app: Flask) -> None:
+    def token_or_session(view: Any) -> Any:
+        guarded = token_required(view)
+
+        @wraps(guarded)
+        def either() -> Any:
+            return view() if "user" in session else guarded()
+
+        return either
+
+    app.post("/things")(token_or_session(lambda: "in"))
+    app.get("/sign-in", endpoint="sign_in")(lambda: session.update(user="ann") or generate_csrf())
+    assert statuses(app, "/things") == [200, 401]
+    client = app.test_client()
+    valid = {"X-CSRFToken": client.get("/sign-in").text}
+    assert client.post("/things").status_code == 401
+    assert client.post("/things", headers={"Authorization": "Bearer eyJ0.e30.c2ln"}).status_code == 401
+    assert client.post("/things", headers=valid).status_code == 200

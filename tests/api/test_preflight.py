@@ -140,3 +140,25 @@ def test_options_passes_a_guarded_blueprint_and_a_guarded_application(host: Host
     assert client.options("/nowhere", headers=PREFLIGHT).status_code == 404
     assert client.options("/nowhere").status_code == 404
     assert client.get("/nowhere").status_code == 401
+
+
+def test_a_function_after_the_guard_may_read_the_token_because_no_preflight_request_reaches_it(host: Host) -> None:
+    owners: list[str] = []
+    api = Blueprint("v1", __name__, url_prefix="/v1")
+    api.before_request(require_token)
+    api.before_request(lambda: owners.append(current_token.owner_id))
+    api.get("/me")(lambda: current_token.owner_id)
+    host.app.register_blueprint(api)
+    client = host.client()
+    preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
+    for headers in ({}, preflight):
+        answer = client.options("/v1/me", headers=headers)
+        assert (answer.status_code, set(answer.allow)) == (200, {"GET", "HEAD", "OPTIONS"})
+    assert client.get("/v1/me", headers=bearer(host.generate("ann").secret)).text == "ann"
+    assert owners == ["ann"]
+
+
+def test_an_unknown_path_below_a_guarded_application_is_not_found_by_a_preflight_request_either(host: Host) -> None:
+    host.app.before_request(require_token)
+    host.app.before_request(lambda: current_token.owner_id and None)
+    assert host.client().options("/nowhere").status_code == 404

@@ -1,6 +1,10 @@
 """What a token grants: its scopes, its owner and the feature flag."""
 
+from typing import Any
+
 import pytest
+from sqlalchemy.exc import NoResultFound
+from werkzeug.exceptions import NotFound
 
 from flask_access_tokens import current_token, token_required
 from host import Host, bearer
@@ -54,6 +58,44 @@ def test_an_owner_that_the_loader_does_not_know_is_refused(host: Host, reasons: 
     del people["ann"]
     assert_refused(client.get("/me", headers=header), 401, INVALID)
     assert reasons == ["owner"]
+
+
+def raises(error: Exception) -> Any:
+    def load(_: str) -> Any:
+        raise error
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "load",
+    [lambda _: 0, lambda _: "", lambda _: False, lambda _: [], raises(NoResultFound()), raises(NotFound())],
+    ids=["count", "empty text", "false", "empty list", "scalar_one", "get_or_404"],
+)
+def test_an_owner_loader_that_returns_anything_false_or_finds_no_row_refuses_the_token(
+    host: Host, load: Any, reasons: list[str]
+) -> None:
+    header = bearer(host.generate("ann", scopes=["write"]).secret)
+    host.access_tokens.owner_loader(load)
+    assert_refused(host.client().get("/api", headers=header), 401, INVALID)
+    assert reasons == ["owner"]
+
+
+@pytest.mark.parametrize("error", [NoResultFound(), NotFound()])
+def test_a_scopes_loader_that_finds_no_row_grants_no_scope(host: Host, error: Exception) -> None:
+    header = bearer(host.generate("ann", scopes=["write"]).secret)
+    host.access_tokens.scopes_loader(raises(error))
+    assert host.client().get("/api", headers=header).get_json()["scopes"] == []
+    assert host.client().post("/write", headers=header).status_code == 403
+
+
+@pytest.mark.parametrize("error", [NoResultFound(), NotFound()])
+def test_an_identity_loader_that_finds_no_row_means_that_nobody_is_signed_in(host: Host, error: Exception) -> None:
+    def load() -> Any:
+        raise error
+
+    host.access_tokens.identity_loader(load)
+    assert host.client("ann").get("/access-tokens/").status_code == 401
 
 
 def test_the_owner_is_loaded_once_per_request(host: Host) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from catalogs import NEW, PAGE
+from flask_access_tokens import secret
 from host import Host, bearer
 from markup import Page
 from pages import (
@@ -37,7 +38,7 @@ def test_with_the_flag_off_every_request_gets_404(login_host: Host) -> None:
             assert client.post(delete_path(NOBODY)).status_code == 404
         assert seen == []
     for person in (client, host.client()):
-        for headers in ({}, HTMX, bearer("x")):
+        for headers in ({}, HTMX, bearer(str(secret.generate("pat")))):
             refused_everywhere(host, person, 404, headers)
     host.app.config["ACCESS_TOKENS_ENABLED"] = True
     assert client.get(PAGE).status_code == 200
@@ -59,7 +60,7 @@ def test_the_flag_may_be_on_for_one_person_and_off_for_another(login_host: Host)
     assert status_of(bob, asset_path(ann)) == 404
     refused_everywhere(host, bob, 404)
     refused_everywhere(host, host.client(), 401)
-    refused_everywhere(host, bob, 401, bearer("x"))
+    refused_everywhere(host, bob, 401, bearer(str(secret.generate("pat"))))
     assert set(owner_ids) == {"ann", "bob", None}
 
 
@@ -67,7 +68,7 @@ def test_the_flag_may_be_on_for_one_person_and_off_for_another(login_host: Host)
 def test_a_flag_that_is_off_for_anonymous_visitors_hides_the_sign_in_too(login_host: Host) -> None:
     login_host.app.config["ACCESS_TOKENS_ENABLED"] = lambda owner_id: owner_id is not None
     refused_everywhere(login_host, login_host.client(), 404)
-    refused_everywhere(login_host, login_host.client("ann"), 404, bearer("x"))
+    refused_everywhere(login_host, login_host.client("ann"), 404, bearer(str(secret.generate("pat"))))
 
 
 @pytest.mark.case("H04")

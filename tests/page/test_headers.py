@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from catalogs import NEW, PAGE
+from flask_access_tokens import secret
 from host import Host, bearer
 from markup import Page
 from pages import (
@@ -40,7 +41,7 @@ def test_every_response_of_the_page_has_its_headers(make_host: Make) -> None:
         anonymous.get(PAGE),
         anonymous.get(PAGE, headers=HTMX),
         anonymous.post(NEW),
-        ann.get(PAGE, headers=bearer("x")),
+        ann.get(PAGE, headers=bearer(str(secret.generate("pat")))),
     ]
     host.access_tokens.identity_loader(lambda: 1 / 0)
     answers.append(ann.get(PAGE))

@@ -11,7 +11,7 @@ from flask_access_tokens import (
     secret,
     tokens,
 )
-from flask_access_tokens.store.lookup import Lookup
+from flask_access_tokens.store.direct import DirectSelect
 from flask_access_tokens.store.rows import COLUMNS
 from host import Host, bearer
 from wire import wire
@@ -71,13 +71,13 @@ def test_both_lookup_paths_return_the_same_token(stored_host: Host, monkeypatch:
     used = made[0].secret
     stored_host.client().get("/api", headers=bearer(used))
     went: list[bool] = []
-    direct = Lookup._first_directly
+    direct = DirectSelect.first
 
     def noted(*args: Any) -> Any:
         went.append(True)
         return direct(*args)
 
-    monkeypatch.setattr(Lookup, "_first_directly", noted)
+    monkeypatch.setattr(DirectSelect, "first", noted)
     direct_ones = [stored_host.find(new.secret) for new in made]
     assert len(went) == 2
     went.clear()
@@ -149,7 +149,7 @@ def test_echo_and_execution_options_apply_to_the_check(
     def never(*_: Any) -> None:
         pytest.fail("the check bypassed SQLAlchemy")
 
-    monkeypatch.setattr(Lookup, "_first_directly", never)
+    monkeypatch.setattr(DirectSelect, "first", never)
     assert host.client().get("/api", headers=bearer(made.secret)).status_code == 200
 
 
@@ -199,8 +199,9 @@ def test_an_interruption_in_the_check_leaves_no_connection_that_commits_by_itsel
             raise Interrupted
 
     assert stored_host.find(made.secret) is not None
-    (lookup,) = stored_host.app.extensions["access_tokens"].lookups.values()
-    monkeypatch.setattr(lookup, "positional", Interrupting())
+    lookups = stored_host.app.extensions["access_tokens"].lookups.values()
+    (direct,) = [lookup for lookup in lookups if isinstance(lookup, DirectSelect)]
+    monkeypatch.setattr(direct, "positional", Interrupting())
     with pytest.raises(Interrupted):
         stored_host.find(made.secret)
     with stored_host.app.app_context():

@@ -1,0 +1,139 @@
+"""The driver's connection, for the one SELECT of the check, where the host's session adds nothing to it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask_sqlalchemy.session import Session as BindKeySession
+from sqlalchemy import Engine, Select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from ..state import State
+from .connections import session_bind
+
+_PLAIN_OPTIONS = {"autoflush", "bind", "db", "expire_on_commit", "info", "query_cls"}
+"""Options of a session factory that change nothing of what a SELECT returns."""
+
+_IDLE = 0
+"""The transaction status of a connection without a transaction, in psycopg and psycopg2 (libpq's PQTRANS_IDLE)."""
+
+
+def plain_engine(state: State) -> Engine | None:
+    """Return the engine of the tokens where nothing of the host's stands between its session and the driver.
+
+    Where the host has begun to use its session, has a session class, an option or a listener of its own, logs
+    statements or maps schemas, the answer is None: the session itself has to read then. Listeners of the pool do not
+    matter, because a connection that is checked out passes them in any case.
+    """
+    scope = state.db.session
+    if type(scope) is not scoped_session or scope.registry.has():
+        return None
+    session = _idle_session(state, scope.session_factory)
+    if session is None or _has_listeners(session):
+        return None
+    engine = session_bind(state, session)
+    return engine if isinstance(engine, Engine) and not _is_observed(engine) else None
+
+
+def _idle_session(state: State, factory: Any) -> Session | None:
+    """Return a session of the factory that is only asked about itself; None where it is not Flask-SQLAlchemy's own."""
+    plain = (
+        type(factory) is sessionmaker
+        and factory.class_.__bases__ == (BindKeySession,)
+        and factory.kw.keys() <= _PLAIN_OPTIONS
+        and factory.kw.get("bind") is None
+    )
+    if not plain:
+        return None
+    if state.idle_session is None or not isinstance(state.idle_session, factory.class_):
+        state.idle_session = factory()
+    return state.idle_session
+
+
+def _has_listeners(session: Session) -> bool:
+    events = session.dispatch
+    return bool(events.after_begin or events.after_transaction_create or events.do_orm_execute)
+
+
+def _is_observed(engine: Engine) -> bool:
+    events, dialect_events = engine.dispatch, engine.dialect.dispatch
+    return bool(
+        events.before_cursor_execute
+        or events.after_cursor_execute
+        or events.before_execute
+        or events.after_execute
+        or events.engine_connect
+        or events.begin
+        or dialect_events.do_execute
+        or dialect_events.handle_error
+        or engine.echo
+        or engine.get_execution_options()
+    )
+
+
+class DirectSelect:
+    """A SELECT, compiled once for a dialect, that runs on a connection of the driver from the engine's pool."""
+
+    def __init__(self, statement: Select[Any], engine: Engine) -> None:
+        dialect = engine.dialect
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self.names = set(compiled.params)
+        self.positional = dialect.positional
+        types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
+        processors = enumerate(kind.result_processor(dialect, None) for kind in types)
+        self.processors = [(place, process) for place, process in processors if process is not None]
+        # On PostgreSQL a transaction round one SELECT costs two more round trips; on SQLite it costs nothing.
+        self.autocommit = dialect.name == "postgresql"
+
+        self.driver_is_known = dialect.driver in ("pysqlite", "psycopg", "psycopg2")
+
+    def takes(self, parameters: Mapping[str, Any]) -> bool:
+        """Return whether it runs with these parameters alone, on a driver that is known well enough.
+
+        Further ones come from the host's expressions, and only SQLAlchemy converts and expands those.
+        """
+        return self.driver_is_known and self.names == set(parameters)
+
+    def first(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Return the first row.
+
+        :raises OperationalError: where the driver raises an error; its ``connection_invalidated`` tells whether the
+            server had closed the connection.
+        """
+        dialect = engine.dialect
+        driver_error = dialect.loaded_dbapi.Error
+        try:
+            pooled = engine.raw_connection()
+        except driver_error as error:
+            raise OperationalError(None, None, error) from None
+        try:
+            connection: Any = pooled.dbapi_connection
+            # Not where a listener of the pool has begun a transaction, in which its settings may stand.
+            autocommit = self.autocommit and not connection.autocommit and connection.info.transaction_status == _IDLE
+            if autocommit:
+                connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute(self.sql, list(parameters.values()) if self.positional else parameters)
+            row = cursor.fetchone()
+            cursor.close()
+            if autocommit:
+                connection.autocommit = False
+            else:
+                connection.rollback()  # a pool may be set up not to
+        except BaseException as error:
+            # Asked first: psycopg takes a connection that was closed here for one that the server closed.
+            closed = isinstance(error, driver_error) and dialect.is_disconnect(error, connection, None)
+            # Whatever interrupted it, a worker's time-out included, may have left the connection in autocommit.
+            pooled.invalidate(error)
+            if not isinstance(error, driver_error):
+                raise
+            raise OperationalError(self.sql, None, error, connection_invalidated=closed) from None
+        finally:
+            pooled.close()
+        if row is None:
+            return None
+        values = list(row)
+        for place, process in self.processors:
+            values[place] = process(values[place])
+        return values

@@ -1,0 +1,180 @@
+"""The owners of tokens: whether one exists and may act, and that their tokens go with them."""
+
+import inspect as python_inspect
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, event, exists, inspect, select
+from sqlalchemy import delete as delete_from
+from sqlalchemy.orm import Mapper, QueryableAttribute
+
+from ..models import AccessTokenMixin, owner_column
+from ..state import NO_ROW, State
+from .connections import own_transaction
+from .table import owner_value, token_table
+
+
+def checks_owner(state: State) -> bool:
+    """Return whether the owner is checked on each use of a token."""
+    return state.loaders.owner is not None or state.owner is not None or _user_loader(state) is not None
+
+
+def load_owner(state: State, owner_id: str) -> Any:
+    """Return the owner of a token, or None where there is none or they may not act.
+
+    :raises RuntimeError: where nothing is set up that could load them.
+    """
+    try:
+        if state.loaders.owner is not None:
+            return state.app.ensure_sync(state.loaders.owner)(owner_id) or None
+        if state.owner is not None:
+            owner = _load_mapped(state, state.owner, owner_id)
+        elif (load_user := _user_loader(state)) is not None:
+            owner = state.app.ensure_sync(load_user)(owner_id)
+        else:
+            raise RuntimeError(
+                "No owner is set. Pass the column that identifies an owner, AccessTokens(app, db, owner=User.id), or"
+                " decorate a function with @access_tokens.owner_loader: it takes an owner ID and returns the owner, or"
+                " None to refuse the token."
+            )
+    except NO_ROW:
+        return None
+    return owner if owner is not None and getattr(owner, "is_active", True) else None
+
+
+def select_with_owner(state: State, statement: Select[Any]) -> Select[Any]:
+    """Return a SELECT of tokens with the value that identifies the owner and, in SQL, whether they may act.
+
+    Without ``owner=``, or with an owner loader, the SELECT is returned as it is.
+    """
+    if state.owner is None or state.loaders.owner is not None:
+        return statement
+    owner_class = state.owner.class_
+    active = _active_expression(owner_class)
+    added = [state.owner] if active is None else [state.owner, active]
+    joined = statement.add_columns(*added)
+    return joined.join_from(state.model, owner_class, state.model.owner_id == state.owner, isouter=True)
+
+
+def may_act(state: State, owner_id: str, selected: Sequence[Any]) -> bool | None:
+    """Return whether the owner of a token may act, by what :func:`select_with_owner` added to its row.
+
+    None where the row does not tell, and the owner has to be loaded. The value is compared in Python once more.
+    """
+    if not selected:
+        return None if checks_owner(state) else True
+    if selected[0] is None or str(selected[0]) != owner_id or not all(selected[1:]):
+        return False
+    return None if state.owner is not None and _has_own_property(state.owner.class_) else True
+
+
+def is_orphan(state: State) -> ColumnElement[bool]:
+    """Return the condition that the owner of a token does not exist.
+
+    :raises RuntimeError: where the extension was set up without ``owner=``: a loader does not tell an owner who is
+        gone from one who may not act.
+    """
+    if state.owner is None:
+        raise RuntimeError("Orphans can be found only with owner=: AccessTokens(app, db, owner=User.id).")
+    return ~exists().where(owner_column(state.owner) == token_table(state).c.owner_id)
+
+
+def delete_with_owners(model: type[AccessTokenMixin], owner: QueryableAttribute[Any]) -> None:
+    """Delete the tokens of an owner in the flush that deletes the owner, on every database.
+
+    SQLite enforces foreign keys only where the host turns that on, and gives the id of a deleted row to the next one.
+    Where the database does not delete the tokens itself, an owner who gets a value therefore loses the tokens that an
+    earlier owner of the same value left.
+    """
+    column, table = owner_column(owner), model.__table__  # type: ignore[attr-defined]
+    models = column.info.setdefault("access_tokens_models", set())
+    if model in models:
+        return
+    models.add(model)
+
+    def delete_tokens(connection: Connection, value: Any) -> None:
+        connection.execute(delete_from(table).where(table.c.owner_id == value))
+
+    def delete_left_over_tokens(connection: Connection, value: Any) -> None:
+        if connection.dialect.name == "sqlite" or not table.c.owner_id.foreign_keys:
+            delete_tokens(connection, value)
+
+    def before_delete(_: Mapper[Any], connection: Connection, instance: Any) -> None:
+        history = inspect(instance).attrs[owner.key].load_history()
+        delete_tokens(connection, next(iter((*history.deleted, *history.unchanged)), None))
+
+    def after_insert(_: Mapper[Any], connection: Connection, instance: Any) -> None:
+        delete_left_over_tokens(connection, getattr(instance, owner.key))
+
+    def before_update(_: Mapper[Any], connection: Connection, instance: Any) -> None:
+        for value in inspect(instance).attrs[owner.key].history.added:
+            delete_left_over_tokens(connection, value)
+
+    event.listen(owner.class_, "before_delete", before_delete, propagate=True)
+    event.listen(owner.class_, "after_insert", after_insert, propagate=True)
+    event.listen(owner.class_, "before_update", before_update, propagate=True)
+
+
+def validate_owner(model: type[AccessTokenMixin], owner: QueryableAttribute[Any]) -> None:
+    """Check that a model of the host's own can be joined to its owners.
+
+    :raises ValueError: where the columns hold different types, or are in different databases.
+    """
+    column: Column[Any] = owner_column(owner)
+    own = model.__table__.c.owner_id  # type: ignore[attr-defined]
+    kinds = [_python_type(one) for one in (own, column)]
+    if None not in kinds and kinds[0] is not kinds[1]:
+        raise ValueError(
+            f"{own} holds {kinds[0].__name__} and {column} holds {kinds[1].__name__}. Declare owner_id in"  # type: ignore[union-attr]
+            f" {model.__name__} again, as a foreign key to {column}."
+        )
+    if own.table.metadata.info.get("bind_key") != column.table.metadata.info.get("bind_key"):
+        raise ValueError(f"{own} and {column} are in different databases. Use an owner_loader instead of owner=.")
+
+
+def _python_type(column: Column[Any]) -> type | None:
+    try:
+        return column.type.python_type
+    except NotImplementedError:
+        return None
+
+
+def _load_mapped(state: State, owner: QueryableAttribute[Any], owner_id: str) -> Any:
+    value, session = owner_value(state, owner_id), state.session()
+    mapper = inspect(owner.class_)
+    with own_transaction(session), session.no_autoflush:
+        if list(mapper.primary_key) == list(owner.property.columns):
+            found = session.get(mapper, value)
+        else:
+            found = session.scalars(select(owner.class_).where(owner == value)).one_or_none()
+        return found if found is not None and str(getattr(found, owner.key)) == owner_id else None
+
+
+def _active_expression(owner_class: type) -> Any:
+    """Return ``is_active`` as SQL where the class maps it: a column, or a hybrid with an expression of its own.
+
+    Without one, a hybrid that combines conditions with ``and`` would lose some of them in SQL.
+    """
+    descriptor: Any = inspect(owner_class).all_orm_descriptors.get("is_active")
+    return None if descriptor is None or not _is_sql(descriptor) else owner_class.is_active  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=64)
+def _has_own_property(owner_class: type) -> bool:
+    """Return whether ``is_active`` has to be asked of an owner: it is neither absent, always true, nor in SQL."""
+    always = {True, vars(getattr(sys.modules.get("flask_login"), "UserMixin", object)).get("is_active")}
+    mappers: Any = inspect(owner_class).self_and_descendants
+    classes = [mapper.class_ for mapper in mappers]
+    found = [python_inspect.getattr_static(one, "is_active", True) for one in classes]
+    return any(not _is_sql(one) and one not in always for one in found)
+
+
+def _is_sql(descriptor: Any) -> bool:
+    return isinstance(descriptor, QueryableAttribute) or getattr(descriptor, "expr", None) is not None
+
+
+def _user_loader(state: State) -> Any:
+    manager = state.login_manager
+    return None if manager is None else manager.user_callback

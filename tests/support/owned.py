@@ -1,0 +1,84 @@
+"""A host whose users are mapped, and identified by ``owner=``."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, session
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm import Mapped, mapped_column
+
+from flask_access_tokens import AccessTokenMixin, AccessTokens, current_token, token_required, tokens
+from host import bearer
+
+
+class OwnedHost:
+    """The host, set up in two steps as a factory does."""
+
+    def __init__(self, url: str, *, own_model: bool = False, key: str = "id", **members: Any) -> None:
+        self.app = Flask("host")
+        self.app.config.update(TESTING=True, SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=url)
+        self.db = db = SQLAlchemy()
+        columns = {
+            "id": mapped_column(sa.Integer, primary_key=True),
+            "name": mapped_column(sa.String(50), unique=True),
+            "uuid": mapped_column(sa.Uuid, unique=True, default=uuid.uuid4),
+        }
+        self.user: Any = type("User", (db.Model,), {"__tablename__": "people", **columns, **members})
+        owner = getattr(self.user, key)
+        model = None
+        if own_model:
+
+            class ApiToken(AccessTokenMixin, db.Model):
+                __tablename__ = "api_tokens"
+                owner_id: Mapped[Any] = mapped_column(sa.ForeignKey(owner, ondelete="CASCADE"), index=True)
+
+            model = ApiToken
+        self.access_tokens = AccessTokens()
+        db.init_app(self.app)
+        self.access_tokens.init_app(self.app, owner=owner, model=model)
+        self.access_tokens.identity_loader(lambda: db.session.get(self.user, session["id"]))
+
+        @self.app.get("/sign-in/<int:user>")
+        def sign_in(user: int) -> str:
+            session["id"] = user
+            return "signed in"
+
+        @self.app.get("/api")
+        @token_required
+        def api() -> dict[str, str]:
+            return {"owner": current_token.owner_id}
+
+        @self.app.get("/name")
+        @token_required
+        def name() -> dict[str, str]:
+            return {"name": current_token.owner.name}
+
+        with self.app.app_context():
+            db.drop_all()
+            db.create_all()
+
+    def add(self, name: str, **values: Any) -> Any:
+        """Add a user and return the value of the column that identifies them."""
+        with self.app.app_context():
+            user = self.user(name=name, **values)
+            self.db.session.add(user)
+            self.db.session.commit()
+            return getattr(user, self.app.extensions["access_tokens"].owner.key)
+
+    def generate(self, owner: Any) -> dict[str, str]:
+        with self.app.app_context():
+            return bearer(tokens.generate(owner, "laptop").secret)
+
+    def run(self, work: Callable[[Any], Any]) -> Any:
+        """Do something in the host's session and commit it."""
+        with self.app.app_context():
+            found = work(self.db.session)
+            self.db.session.commit()
+            return found
+
+    def owners(self) -> list[str]:
+        """The owner ID of every token that is stored."""
+        with self.app.app_context():
+            return [token.owner_id for token in tokens.iter_all()]

@@ -19,13 +19,15 @@ from . import subjects, timing
 GUARDED = {
     "`@token_required`": ("ours", "/guarded"),
     '`@token_required("read")`': ("ours", "/scoped"),
-    "`@token_required`, the owner loaded each time": ("owner", "/guarded"),
+    "`@token_required`, `owner=Person.id`": ("owner", "/guarded"),
+    "`@token_required`, a listener on the session": ("listener", "/guarded"),
+    "`@token_required`, an owner loader with a query": ("loader", "/guarded"),
     "Flask-JWT-Extended, stateless": ("jwt", "/guarded"),
     "Flask-HTTPAuth, lookup by hand": ("httpauth", "/guarded"),
     "floor: the SELECT alone, pooled driver connection": ("floor", "/pooled"),
     "floor: the SELECT alone, sqlite3 held open": ("floor", "/held"),
 }
-OURS, JWT, HTTPAUTH, FLOOR = (list(GUARDED)[number] for number in (0, 3, 4, 5))
+OURS, JWT, HTTPAUTH, FLOOR = (list(GUARDED)[number] for number in (0, 5, 6, 7))
 
 
 def main() -> None:
@@ -70,8 +72,8 @@ def compare(name: str, url: str, secrets: list[str], rounds: int, seconds: float
     }
     print(f"\n### In process, {name}, 1,000 tokens, medians of {rounds} rounds\n")
     print("| guard | open µs | guarded µs | added µs (quartiles) | open ÷ guarded |", end="")
-    print(" added ÷ JWT's | ÷ floor's | ÷ HTTPAuth's |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(" added ÷ JWT's | ÷ floor's | ÷ HTTPAuth's | ÷ the plain check's |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for title, (subject, path) in guarded.items():
         opened, whole = times[subject, "/open"], times[subject, path]
         low, middle, high = timing.spread(added[title])
@@ -80,7 +82,7 @@ def compare(name: str, url: str, secrets: list[str], rounds: int, seconds: float
             f"{median(whole):.0f}",
             f"{middle:.0f} ({low:.0f} to {high:.0f})",
             f"{_ratio(opened, whole):.2f}",
-            *(f"{_ratio(added[title], added[other]):.2f}" for other in (JWT, FLOOR, HTTPAUTH)),
+            *(f"{_ratio(added[title], added[other]):.2f}" for other in (JWT, FLOOR, HTTPAUTH, OURS)),
         ]
         print(f"| {title} | {' | '.join(row)} |")
     alone, ours = times["alone", "/open"], times["ours", "/open"]

@@ -36,13 +36,16 @@ def _answer(owner: str = "ann") -> dict[str, str]:
     return {"owner": owner}
 
 
-def ours(url: str, **config: Any) -> Flask:
-    """The package as its quickstart sets it up; no last-used update is due during a measurement."""
+def ours(url: str, *, with_owner: bool = False, **config: Any) -> Flask:
+    """The package in a plain host; no last-used update is due during a measurement.
+
+    :param with_owner: pass ``owner=``, as the quick start does.
+    """
     app, db = _host("ours", url)
     app.config.update(
         ACCESS_TOKENS_SCOPES={"read": "Read", "write": "Change"}, ACCESS_TOKENS_LAST_USED_INTERVAL=86400, **config
     )
-    access_tokens = AccessTokens(app, db)
+    access_tokens = AccessTokens(app, db, owner=_person(db).id if with_owner else None)
     access_tokens.identity_loader(lambda: "owner of many")
 
     @app.get("/guarded")
@@ -59,7 +62,19 @@ def ours(url: str, **config: Any) -> Flask:
 
 
 def ours_with_owner(url: str) -> Flask:
-    """The same, with an owner loader that loads the token's user and checks that it is active."""
+    """The same with ``owner=``, whose class maps ``is_active``."""
+    return ours(url, with_owner=True)
+
+
+def ours_with_listener(url: str) -> Flask:
+    """The same with a listener for the transactions of the session, as a host of several tenants has."""
+    app = ours(url)
+    sa.event.listen(app.extensions["sqlalchemy"].session, "after_begin", lambda *_: None)
+    return app
+
+
+def ours_with_loader(url: str) -> Flask:
+    """The same with an owner loader that loads the token's user and checks that it is active."""
     app = ours(url)
     db = app.extensions["sqlalchemy"]
     person = _person(db)
@@ -165,6 +180,8 @@ SUBJECTS: dict[str, Callable[[str], Flask]] = {
     "alone": flask_alone,
     "ours": ours,
     "owner": ours_with_owner,
+    "listener": ours_with_listener,
+    "loader": ours_with_loader,
     "jwt": jwt,
     "httpauth": httpauth,
     "floor": floor,
@@ -178,7 +195,7 @@ def serve() -> Flask:
 
 def prepare(url: str, rows: int) -> list[str]:
     """Create the tables, fill them with this many tokens, and return the secrets of a sample."""
-    app = ours_with_owner(url)
+    app = ours_with_loader(url)
     db = app.extensions["sqlalchemy"]
     with app.app_context():
         db.drop_all()

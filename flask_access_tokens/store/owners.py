@@ -63,7 +63,7 @@ def may_act(state: State, owner_id: str, selected: Sequence[Any]) -> bool | None
 
     None where the row does not tell, and the owner has to be loaded. The value is compared in Python once more.
     """
-    if not selected:
+    if not selected or state.loaders.owner is not None:
         return None if checks_owner(state) else True
     if selected[0] is None or str(selected[0]) != owner_id or not all(selected[1:]):
         return False

@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy_lite import SQLAlchemy as LiteSQLAlchemy
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from flask_access_tokens import AccessTokenMixin, AccessTokens, current_token, token_required, tokens
 from host import SEPARATE_STDERR, bearer
@@ -293,3 +294,34 @@ def test_an_owner_column_that_cannot_identify_an_owner_is_refused(tmp_path: Path
     set_up()
     with pytest.raises(RuntimeError, match=r"already set up without owner="):
         set_up(owner=User.id)
+
+
+def test_flask_sqlalchemy_lite_needs_no_model_where_the_owner_is_known(tmp_path: Path) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    app = Flask("host")
+    app.config.update(
+        TESTING=True, SECRET_KEY="a key", SQLALCHEMY_ENGINES={"default": f"sqlite:///{tmp_path / 'a.db'}"}
+    )
+    db = LiteSQLAlchemy(app)
+    AccessTokens(app, owner=User.id)
+    app.get("/api")(token_required(lambda: str(current_token.owner.id)))
+    with app.app_context():
+        Base.metadata.create_all(db.engine)
+        db.session.add(User(id=1))
+        db.session.commit()
+        header = bearer(tokens.generate(1, "laptop").secret)
+    assert app.test_client().get("/api", headers=header).text == "1"
+    with app.app_context():
+        db.session.delete(db.session.get(User, 1))
+        db.session.commit()
+        assert list(tokens.iter_all()) == []
+        db.engine.dispose()
+    assert_refused(app.test_client().get("/api", headers=header), 401, INVALID)
+    with app.app_context():
+        db.engine.dispose()

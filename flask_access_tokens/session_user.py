@@ -13,6 +13,7 @@ from wtforms import ValidationError
 
 from . import policy
 from .state import NO_ROW, State, logger
+from .store.owners import load_owner
 
 _csrf = CSRFProtect()
 
@@ -130,5 +131,8 @@ def _owner_id(state: State, found: Any) -> str | None:
     owner = state.owner
     if owner is not None and isinstance(found, owner.class_):
         return policy.validate_owner_id(getattr(found, owner.key))
-    user_mixin = getattr(sys.modules.get("flask_login"), "AnonymousUserMixin", ())
-    return None if isinstance(found, user_mixin) else policy.validate_owner_id(found)
+    if isinstance(found, getattr(sys.modules.get("flask_login"), "AnonymousUserMixin", ())):
+        return None
+    owner_id = policy.validate_owner_id(found)
+    # A session may outlive its user.
+    return None if owner is not None and load_owner(state, owner_id) is None else owner_id

@@ -209,11 +209,9 @@ def access_tokens_panel(context: Context) -> Panel | None:
     for name in ("panel", "access_tokens_shown"):
         if isinstance(shown := context.get(name), Panel):
             return shown
-    owner = current_owner_or_none()
-    if owner is None:
-        return None
     try:
-        return Panel(owner, embedded=True)
+        owner = current_owner_or_none()
+        return None if owner is None else Panel(owner, embedded=True)
     except tokens.StoreError as error:
         logger.error("The access tokens of a page cannot be listed: %s", error_summary(error))
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, session
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy_lite import SQLAlchemy as LiteSQLAlchemy
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -267,6 +267,18 @@ def test_the_page_is_for_the_user_whom_the_identity_loader_returns(make_owned: M
     client = host.app.test_client()
     client.get("/sign-in/1")
     assert "laptop" in client.get("/access-tokens/").text
+
+
+def test_a_session_that_outlives_its_user_does_not_open_the_page(make_owned: Make) -> None:
+    host = make_owned()
+    host.access_tokens.identity_loader(lambda: session.get("id"))
+    ann = host.add("ann")
+    client = host.app.test_client()
+    client.get("/sign-in/1")
+    assert client.get("/access-tokens/").status_code == 200
+    host.run(lambda session: session.delete(session.get(host.user, ann)))
+    assert client.get("/access-tokens/").status_code == 401
+    assert client.post("/access-tokens/new").status_code == 401
 
 
 def test_an_owner_column_that_cannot_identify_an_owner_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def report_errors(command: Command) -> Command:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except (ValueError, RuntimeError) as refused:
+        except ValueError as refused:
             raise click.ClickException(str(refused)) from None
         except tokens.StoreError as error:
             raise click.ClickException(f"The token store cannot be used: {error_summary(error)}") from None
@@ -106,7 +106,10 @@ def prune(expired_days: str, orphans: bool, dry_run: bool) -> None:
     # int() would accept other scripts' digits and underscores.
     if not (expired_days.isascii() and expired_days.isdigit() and len(expired_days) <= 5):
         raise ValueError(f"{expired_days!r} is not a number of days. Give a whole number from 0 to {policy.MAX_DAYS}.")
-    count = tokens.prune(int(expired_days), orphans=orphans, dry_run=dry_run)
+    try:
+        count = tokens.prune(int(expired_days), orphans=orphans, dry_run=dry_run)
+    except RuntimeError as error:  # there is no owner= to find orphans by
+        raise click.ClickException(str(error)) from None
     click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")
 
 

@@ -88,7 +88,7 @@ def _note_header_user(app: Flask, **_: Any) -> None:
 
 
 def _flask_login_user(state: State) -> Any:
-    """Return the user, or their ID where they are not of the class of ``owner=``."""
+    """Return the signed-in user with ``owner=``, and the ID that is in their session without it; None for nobody."""
     from flask_login import current_user
 
     if not current_user.is_authenticated:

@@ -1,6 +1,6 @@
 """The driver's connection, for the one SELECT of the check, where the host's session adds nothing to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_sqlalchemy.session import Session as BindKeySession
@@ -13,6 +13,8 @@ from .connections import session_bind
 
 _PLAIN_OPTIONS = {"autoflush", "bind", "db", "expire_on_commit", "info", "query_cls"}
 """Options of a session factory that change nothing of what a SELECT returns."""
+
+_KNOWN_DRIVERS = ("pysqlite", "psycopg", "psycopg2")
 
 _IDLE = 0
 """The transaction status of a connection without a transaction, in psycopg and psycopg2 (libpq's PQTRANS_IDLE)."""
@@ -72,28 +74,23 @@ def _is_observed(engine: Engine) -> bool:
 
 
 class DirectSelect:
-    """A SELECT, compiled once for a dialect, that runs on a connection of the driver from the engine's pool."""
+    """A SELECT, compiled once for a dialect, that runs on a connection of the driver from the engine's pool.
 
-    def __init__(self, statement: Select[Any], engine: Engine) -> None:
+    :param names: the parameters that are passed with it, in their order; it is not usable where it has others.
+    """
+
+    def __init__(self, statement: Select[Any], engine: Engine, names: Iterable[str]) -> None:
         dialect = engine.dialect
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
-        self.names = set(compiled.params)
+        # Further parameters come from expressions of the host's, which only SQLAlchemy converts and expands.
+        self.usable = set(compiled.params) == set(names) and dialect.driver in _KNOWN_DRIVERS
         self.positional = dialect.positional
         types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
         processors = enumerate(kind.result_processor(dialect, None) for kind in types)
         self.processors = [(place, process) for place, process in processors if process is not None]
         # On PostgreSQL a transaction round one SELECT costs two more round trips; on SQLite it costs nothing.
         self.autocommit = dialect.name == "postgresql"
-
-        self.driver_is_known = dialect.driver in ("pysqlite", "psycopg", "psycopg2")
-
-    def takes(self, parameters: Mapping[str, Any]) -> bool:
-        """Return whether it runs with these parameters alone, on a driver that is known well enough.
-
-        Further ones come from the host's expressions, and only SQLAlchemy converts and expands those.
-        """
-        return self.driver_is_known and self.names == set(parameters)
 
     def first(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         """Return the first row.

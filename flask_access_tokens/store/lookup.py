@@ -68,8 +68,8 @@ def _first(state: State, parameters: dict[str, str]) -> tuple[Sequence[Any] | No
     """Return the first row with one of the digests, and the schema map that it was read with."""
     engine = plain_engine(state)
     if engine is not None:
-        direct = _direct_select(state, engine, len(parameters))
-        if direct.takes(parameters):
+        direct = _direct_select(state, engine, parameters)
+        if direct.usable:
             return direct.first(engine, parameters), None
     with reading(state) as reader:
         connection = reader if isinstance(reader, Connection) else session_connection(state, reader)
@@ -88,11 +88,11 @@ def _select(state: State, count: int) -> Select[Any]:
     return statement
 
 
-def _direct_select(state: State, engine: Engine, count: int) -> DirectSelect:
-    key = (engine.dialect, count)
+def _direct_select(state: State, engine: Engine, parameters: Mapping[str, str]) -> DirectSelect:
+    key = (engine.dialect, len(parameters))
     prepared: DirectSelect | None = state.lookups.get(key)
     if prepared is None:
-        prepared = state.lookups[key] = DirectSelect(_select(state, count), engine)
+        prepared = state.lookups[key] = DirectSelect(_select(state, len(parameters)), engine, parameters)
     return prepared
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session, scoped_session
 
 from flask_access_tokens import (
     secret,
@@ -97,16 +98,21 @@ def test_both_lookup_paths_return_the_same_token(stored_host: Host, monkeypatch:
                 assert type(getattr(straight, name)) is type(getattr(other, name))
 
 
+def checked_once(host: Host) -> tuple[dict[str, str], sa.Engine]:
+    """The header of a token whose use is recorded already, and the engine that checks it."""
+    header = bearer(host.generate().secret)
+    host.client().get("/api", headers=header)
+    with host.app.app_context():
+        return header, host.db.engine
+
+
 @pytest.mark.parametrize(
     "name",
     ["before_cursor_execute", "after_cursor_execute", "before_execute", "after_execute", "engine_connect", "begin"],
 )
 def test_event_listeners_for_statements_see_the_check(stored_host: Host, name: str) -> None:
     events: list[str] = []
-    header = bearer(stored_host.generate().secret)
-    stored_host.client().get("/api", headers=header)
-    with stored_host.app.app_context():
-        engine = stored_host.db.engine
+    header, engine = checked_once(stored_host)
     sa.event.listen(engine, name, lambda *_: events.append(name))
     assert stored_host.client().get("/api", headers=header).status_code == 200
     assert events == [name]
@@ -114,10 +120,7 @@ def test_event_listeners_for_statements_see_the_check(stored_host: Host, name: s
 
 def test_a_listener_for_execution_by_the_driver_sees_the_check(stored_host: Host) -> None:
     statements: list[str] = []
-    header = bearer(stored_host.generate().secret)
-    stored_host.client().get("/api", headers=header)
-    with stored_host.app.app_context():
-        engine = stored_host.db.engine
+    header, engine = checked_once(stored_host)
     sa.event.listen(engine, "do_execute", lambda cursor, statement, *_: statements.append(statement))
     assert stored_host.client().get("/api", headers=header).status_code == 200
     assert [statement.split()[0] for statement in statements] == ["SELECT"]
@@ -125,10 +128,8 @@ def test_a_listener_for_execution_by_the_driver_sees_the_check(stored_host: Host
 
 def test_a_listener_for_errors_sees_those_of_the_check(stored_host: Host) -> None:
     errors: list[Any] = []
-    header = bearer(stored_host.generate().secret)
-    stored_host.client().get("/api", headers=header)
+    header, engine = checked_once(stored_host)
     with stored_host.app.app_context():
-        engine = stored_host.db.engine
         stored_host.db.drop_all()
     sa.event.listen(engine, "handle_error", errors.append)
     assert stored_host.client().get("/api", headers=header).status_code == 503
@@ -236,3 +237,27 @@ def test_a_deletion_takes_effect_at_once_in_every_other_process(stored_host: Hos
     assert client.get("/api", headers=bearer(made.secret)).status_code == 401
     with other.app.app_context():
         other.db.engine.dispose()
+
+
+class OwnScope(scoped_session[Session]):
+    """A scope of the host's own, which may do more than keep sessions."""
+
+
+@pytest.mark.parametrize("configured", ["a bind", "a scope"])
+def test_a_session_that_the_host_configures_reads_the_check_itself(
+    stored_host: Host, monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
+    header, engine = checked_once(stored_host)
+    if configured == "a bind":
+        stored_host.db.session.session_factory.configure(bind=engine)
+    else:
+        scope = stored_host.db.session
+        stored_host.db.session = OwnScope(scope.session_factory, scopefunc=scope.registry.scopefunc)
+
+    def never(*_: Any) -> None:
+        pytest.fail("the check bypassed the session")
+
+    monkeypatch.setattr(DirectSelect, "first", never)
+    assert stored_host.client().get("/api", headers=header).status_code == 200
+    with stored_host.app.app_context():
+        stored_host.db.session.remove()

@@ -68,12 +68,7 @@ class Host:
         self.access_tokens = AccessTokens(app, self.db, model=model(self.db) if model else None)
         if csrf:
             CSRFProtect(app)
-        self.access_tokens.identity_loader(lambda: session.get("person"))
-
-        @app.get("/sign-in/<person>")
-        def sign_in(person: str) -> str:
-            session["person"] = person
-            return f"signed in as {person}"
+        add_sign_in(app, self.access_tokens)
 
         @app.get("/api")
         @token_required
@@ -135,6 +130,16 @@ class Host:
         finally:
             for engine in engines:
                 sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def add_sign_in(app: Flask, access_tokens: AccessTokens) -> None:
+    """Let one request sign a person in to the session, whose name is the owner ID."""
+    access_tokens.identity_loader(lambda: session.get("person"))
+
+    @app.get("/sign-in/<person>")
+    def sign_in(person: str) -> str:
+        session["person"] = person
+        return f"signed in as {person}"
 
 
 def bearer(secret: str) -> dict[str, str]:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, g, request, session
+from flask import Flask, g, request
 from flask_sqlalchemy import SQLAlchemy
 
 from applications import application
 from flask_access_tokens import AccessTokens, current_token, token_required, tokens
 from flask_access_tokens.tokens import NewToken
-from host import bearer
+from host import add_sign_in, bearer
 
 TENANTS = ("north", "south")
 
@@ -33,13 +33,8 @@ class Tenants:
     def __init__(self, app: Flask, db: SQLAlchemy, model: Any = None) -> None:
         self.app, self.db = app, db
         access_tokens = AccessTokens(app, db, model=model)
-        access_tokens.identity_loader(lambda: session.get("person"))
+        add_sign_in(app, access_tokens)
         self.model = model = access_tokens.model
-
-        @app.get("/sign-in/<person>")
-        def sign_in(person: str) -> str:
-            session["person"] = person
-            return f"signed in as {person}"
 
         @app.get("/api")
         @token_required

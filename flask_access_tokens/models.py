@@ -66,6 +66,7 @@ class AccessTokenMixin:
     expires_at: Mapped[datetime | None] = mapped_column(_timestamp())
     last_used_at: Mapped[datetime | None] = mapped_column(_timestamp())
     nonce: Mapped[str | None] = mapped_column(_string(32), unique=True)
+    seat: Mapped[str | None] = mapped_column(_string(64), unique=True)
 
     @validates(*_TIMES)
     def _refuse_naive_times(self, key: str, value: datetime | None) -> datetime | None:

@@ -59,6 +59,8 @@ class State:
     bind_arguments: dict[str, Any] | None = None
     idle_session: Session | None = None
     warned_of_other_id: bool = False
+    writer: Any = None
+    """The thread that writes last-used updates."""
     failed_updates: int = 0
     updates_resume_at: float = 0.0
     failure_logged_at: float = float("-inf")

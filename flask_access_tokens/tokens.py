@@ -4,12 +4,13 @@ Each needs an application context. Those that write commit the host's session.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true
 from sqlalchemy import delete as delete_from
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from . import clock, policy
 from . import secret as _secret
@@ -17,14 +18,15 @@ from .policy import TokenRefused
 from .secret import Secret
 from .signals import token_deleted, token_generated
 from .state import UNLIMITED, State, current_state
-from .store.connections import StoreError, reading, writing
+from .store.connections import StoreError, reading, reads
 from .store.entities import NewToken, Page, Token, status_at
-from .store.limits import enforce_limit
+from .store.limits import insert_within_limit
 from .store.listing import page
 from .store.lookup import lookup
 from .store.owners import is_orphan
 from .store.rows import COLUMNS, parse_token_id, select_tokens, token_from_row
 from .store.table import is_of_owner, of_owner, owner_value, token_table
+from .store.transactions import in_transaction, is_conflict
 from .texts import gettext as _
 
 __all__ = [
@@ -136,6 +138,7 @@ def is_well_formed(text: str) -> bool:
     return isinstance(text, str) and _secret.is_well_formed(text, current_state().prefixes)
 
 
+@reads
 def owned_by(owner_id: object) -> list[Token]:
     """Return every token of an owner, the newest first.
 
@@ -150,6 +153,7 @@ def owned_by(owner_id: object) -> list[Token]:
     return [token_from_row(row, moment) for row in rows if is_of_owner(row, owner)]
 
 
+@reads
 def get(owner_id: object, token_id: object) -> Token | None:
     """Return one token of an owner, or None where they have none with this ID.
 
@@ -177,9 +181,18 @@ def delete(owner_id: object, token_id: object) -> bool:
     token = get(owner_id, token_id)
     if token is None:
         return False
-    mine = and_(of_owner(state, token.owner_id), token_table(state).c.id == token.id)
-    with writing(state) as connection:
-        deleted = connection.execute(delete_from(token_table(state)).where(mine)).rowcount == 1
+
+    def delete_row(connection: Connection) -> bool:
+        mine = and_(of_owner(state, token.owner_id), token_table(state).c.id == token.id)
+        return connection.execute(delete_from(token_table(state)).where(mine)).rowcount == 1
+
+    try:
+        deleted = in_transaction(state, delete_row)
+    except DBAPIError as error:
+        # Where the conflict was with another deletion of this token, that one has answered the question.
+        if not is_conflict(error) or get(owner_id, token.id) is not None:
+            raise
+        deleted = False
     if deleted:
         token_deleted.send(state.app, token=token)
     return deleted
@@ -237,6 +250,7 @@ def orphans() -> Iterator[Token]:
     return _iter_where(state, is_orphan(state))
 
 
+@reads
 def count_by_scheme() -> dict[str, int]:
     """Return the number of tokens by the scheme of their digest, which tells when a pepper is no longer needed.
 
@@ -254,15 +268,18 @@ def _store(state: State, token: Token, scheme: str, digest: str, nonce: str | No
     row = {key: getattr(token, key) for key in COLUMNS}
     row |= {"owner_id": owner_value(state, token.owner_id), "scopes": " ".join(token.scopes)}
     row |= {"digest": digest, "scheme": scheme, "nonce": nonce}
-    try:
-        with writing(state) as connection:
-            if _nonce_used(state, token.owner_id, nonce):
-                raise _already_generated()
-            with enforce_limit(connection, state, token.owner_id):
-                connection.execute(insert(token_table(state)), row)
-    except (IntegrityError, TokenRefused):
-        # Where the same form came twice at once, the other one may have taken the last place.
+
+    def insert_row(connection: Connection) -> None:
         if _nonce_used(state, token.owner_id, nonce):
+            raise _already_generated()
+        insert_within_limit(connection, state, token.owner_id, row)
+
+    try:
+        in_transaction(state, insert_row)
+    except (DBAPIError, TokenRefused) as error:
+        # Where the same form came twice at once, the other one may have been first, or have taken the last place.
+        known = isinstance(error, (IntegrityError, TokenRefused)) or is_conflict(error)
+        if known and _nonce_used(state, token.owner_id, nonce):
             raise _already_generated() from None
         raise
 
@@ -302,13 +319,19 @@ def _delete_where(state: State, condition: ColumnElement[bool], owner_id: str | 
     table, deleted = token_table(state), 0
     statement = select_tokens(state).where(condition).order_by(table.c.id).limit(BATCH)
     after: ColumnElement[bool] = true()
-    while True:
-        with writing(state) as connection, reading(state) as reader:
+
+    def delete_batch(connection: Connection) -> tuple[Sequence[Row[Any]], list[Row[Any]], int]:
+        with reading(state) as reader:
             rows = reader.execute(statement.where(after)).all()
-            chosen = [row for row in rows if owner_id is None or is_of_owner(row, owner_id)]
-            if chosen:
-                ids = table.c.id.in_([row[0] for row in chosen])
-                deleted += connection.execute(delete_from(table).where(ids, condition)).rowcount
+        chosen = [row for row in rows if owner_id is None or is_of_owner(row, owner_id)]
+        if not chosen:
+            return rows, chosen, 0
+        ids = table.c.id.in_([row[0] for row in chosen])
+        return rows, chosen, connection.execute(delete_from(table).where(ids, condition)).rowcount
+
+    while True:
+        rows, chosen, count = in_transaction(state, delete_batch)
+        deleted += count
         moment = clock.now()
         for row in chosen:
             token_deleted.send(state.app, token=token_from_row(row, moment))

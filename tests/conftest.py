@@ -24,7 +24,7 @@ from canary import Canary
 from databases import address, new_database
 from flask_access_tokens import clock as package_clock
 from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used
-from host import Clock, Host
+from host import Clock, Host, stop_thread
 from missing import missing
 from npm import npm as npm
 from sites import make_site as make_site
@@ -124,6 +124,7 @@ def make_host(canary: Canary) -> Iterator[Callable[..., Host]]:
 
     yield make
     for host in hosts:
+        stop_thread(host.app)
         with host.app.app_context():
             host.db.session.remove()
             for engine in host.db.engines.values():

@@ -1,16 +1,20 @@
 """Connections to the database of the tokens, chosen by the host's session."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from ..policy import TokenRefused
-from ..state import State
+from ..state import State, current_state
 from .table import token_table
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 StoreError = SQLAlchemyError
 """Raised where the database cannot be used; answered with 503."""
@@ -57,7 +61,11 @@ def end_transaction(session: Session) -> None:
     """
     transaction = session.get_transaction()
     if transaction is not None:
-        transaction.close()
+        try:
+            transaction.close()
+        except SQLAlchemyError:
+            # A rollback that fails, as on a Galera node that was cut off, would keep the connection from the pool.
+            transaction.close(invalidate=True)
 
 
 def session_bind(state: State, session: Session) -> Engine | Connection:
@@ -84,11 +92,34 @@ def reading(state: State) -> Iterator[Connection | Session]:
     """
     session = session_of_context(state)
     if session is None:
-        with session_factory(state)() as session:
+        with session_factory(state)() as session, own_transaction(session):
             yield _reader(state, session)
         return
     with own_transaction(session), session.no_autoflush:
         yield _reader(state, session)
+
+
+def read_again(state: State, error: DBAPIError) -> bool:
+    """Return whether to read again after an error: the server had closed the pooled connection.
+
+    A new one may work. In a transaction of the host's, which is over then, nothing is read again.
+    """
+    return error.connection_invalidated and active_session(state) is None
+
+
+def reads(operation: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate an operation that only reads, so that it is run once more on a new connection where that may work."""
+
+    @wraps(operation)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        try:
+            return operation(*args, **kwargs)
+        except DBAPIError as error:
+            if not read_again(current_state(), error):
+                raise
+        return operation(*args, **kwargs)
+
+    return run
 
 
 @contextmanager
@@ -111,26 +142,23 @@ def _reader(state: State, session: Session) -> Connection | Session:
     return session if adds else connection
 
 
-@contextmanager
-def writing(state: State) -> Iterator[Connection]:
-    """Yield the connection of the host's session, and commit the session at the end.
-
-    A refused request neither commits nor rolls back what the host began; any other error rolls it back.
-    """
-    session = state.session()
-    began_before = session.in_transaction()
-    try:
-        session.flush()  # an owner whom the host has just added has to be there before their token
-        yield session_connection(state, session)
-        session.commit()
-    except BaseException as error:
-        if not (began_before and isinstance(error, TokenRefused)):
-            session.rollback()
-        raise
-
-
 def error_summary(error: BaseException) -> str:
     """Return what a log may say of a database error: its type and the driver's first line, no SQL, no parameters."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines() if cause is not error else []
-    return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
+    if not lines:
+        return type(cause).__name__
+    summary, parameters = f"{type(cause).__name__}: {lines[0]}", getattr(error, "params", None)
+    for value in _strings(parameters):
+        # A driver may quote what violates a constraint, such as a digest or an owner ID.
+        summary = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", summary)
+    return summary
+
+
+def _strings(parameters: Any) -> set[str]:
+    """Return the strings among the parameters of a statement, or of several."""
+    if isinstance(parameters, Mapping):
+        parameters = parameters.values()
+    elif not isinstance(parameters, (list, tuple)):
+        return {parameters} if isinstance(parameters, str) and parameters else set()
+    return {value for parameter in parameters for value in _strings(parameter)}

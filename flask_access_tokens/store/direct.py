@@ -14,6 +14,9 @@ from .connections import session_bind
 _PLAIN_OPTIONS = {"autoflush", "bind", "db", "expire_on_commit", "info", "query_cls"}
 """Options of a session factory that change nothing of what a SELECT returns."""
 
+_SESSION_EVENTS = ("after_begin", "after_transaction_create", "do_orm_execute")
+"""The events of a session in which a host may change what a SELECT returns."""
+
 _KNOWN_DRIVERS = ("pysqlite", "psycopg", "psycopg2")
 
 _IDLE = 0
@@ -30,7 +33,29 @@ def plain_engine(state: State) -> Engine | None:
     scope = state.db.session
     if type(scope) is not scoped_session or scope.registry.has():
         return None
-    session = _idle_session(state, scope.session_factory)
+    return _engine_without_listeners(state)
+
+
+def is_plain(state: State, session: Session | None, bind: Engine) -> bool:
+    """Return whether another thread, without the context of this request, would find the same rows on an engine.
+
+    :param session: the host's session of this context, if it has one.
+    """
+    if session is not None and _has_listeners(session):
+        return False
+    return _engine_without_listeners(state) is bind and not bind.pool.dispatch.checkout
+
+
+def has_listeners_like(session: Session, other: Session) -> bool:
+    """Return whether a session has the listeners of another one, and none of its own."""
+    return all(
+        list(getattr(session.dispatch, name)) == list(getattr(other.dispatch, name)) for name in _SESSION_EVENTS
+    )
+
+
+def _engine_without_listeners(state: State) -> Engine | None:
+    scope = state.db.session
+    session = _idle_session(state, scope.session_factory) if type(scope) is scoped_session else None
     if session is None or _has_listeners(session):
         return None
     engine = session_bind(state, session)
@@ -53,8 +78,7 @@ def _idle_session(state: State, factory: Any) -> Session | None:
 
 
 def _has_listeners(session: Session) -> bool:
-    events = session.dispatch
-    return bool(events.after_begin or events.after_transaction_create or events.do_orm_execute)
+    return any(getattr(session.dispatch, name) for name in _SESSION_EVENTS)
 
 
 def _is_observed(engine: Engine) -> bool:
@@ -122,7 +146,7 @@ class DirectSelect:
             # Asked first: psycopg takes a connection that was closed here for one that the server closed.
             closed = isinstance(error, driver_error) and dialect.is_disconnect(error, connection, None)
             # Whatever interrupted it, a worker's time-out included, may have left the connection in autocommit.
-            pooled.invalidate(error)
+            pooled.invalidate()  # without the error, which the pool would log with all that the driver says
             if not isinstance(error, driver_error):
                 raise
             raise OperationalError(self.sql, None, error, connection_invalidated=closed) from None

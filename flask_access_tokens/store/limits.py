@@ -1,75 +1,106 @@
-"""The limit: how many live tokens an owner may hold."""
+"""The limit: how many live tokens an owner may hold, held by a unique constraint."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import random
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, update
-from sqlalchemy.exc import TimeoutError as LockTimeout
+from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from .. import clock
+from ..clock import as_utc
 from ..policy import TokenRefused
 from ..state import UNLIMITED, State
 from ..texts import ngettext
 from .connections import reading
 from .table import is_of_owner, of_owner, token_table
 
-_LOCK_SECONDS = 5
+_CANDIDATES = 100
+"""Places that are tried at most beyond those that are known to be taken."""
 
 
-@contextmanager
-def enforce_limit(connection: Connection, state: State, owner_id: str) -> Iterator[None]:
-    """Enforce an owner's limit while a token is added; concurrent additions for the same owner wait.
+def insert_within_limit(connection: Connection, state: State, owner_id: str, row: dict[str, Any]) -> None:
+    """Insert the row of a new token, with a seat where the owner's tokens are limited.
 
-    The limit is exact at the default isolation levels; a PostgreSQL transaction at REPEATABLE READ counts what it saw
-    first.
+    A seat is a place among the owner's tokens, numbered from 0, and unique in the table. So the limit is exact at
+    every isolation level and on every node of a cluster, whatever a transaction can see of others. A live token
+    without a seat, from before there was a limit, counts as well.
 
-    :raises TokenRefused: where the owner holds as many tokens as allowed.
+    :raises TokenRefused: where the owner holds as many tokens as allowed; nothing was inserted then.
     """
     limit = state.config["ACCESS_TOKENS_MAX_PER_OWNER"]
-    if limit == UNLIMITED:
-        yield
-        return
     table = token_table(state)
-    mine = of_owner(state, owner_id)
-    model = state.model
-    live = select(model.id, model.owner_id).where(
-        mine, or_(table.c.expires_at.is_(None), table.c.expires_at > clock.now())
-    )
-    # First without a lock, so that the usual refusal takes none.
-    _refuse_beyond(limit, state, owner_id, live)
-    name = f"{connection.engine.url.database}.{table.fullname}"
-    if connection.dialect.name in ("mysql", "mariadb"):
-        lock = f"access_tokens.{sha256(name.encode()).hexdigest()[:32]}"
-        if connection.execute(select(func.get_lock(lock, _LOCK_SECONDS))).scalar() != 1:
-            raise LockTimeout("The tokens of this owner could not be counted: others are being generated.")
-        try:
-            # A locking read, because a plain one may see a snapshot from before the lock.
-            _refuse_beyond(limit, state, owner_id, live.with_for_update())
-            yield
-        finally:
-            # Before the commit, which may give the connection away: the rows stay locked until then.
-            connection.execute(select(func.release_lock(lock)))
+    if limit == UNLIMITED:
+        connection.execute(insert(table), row)
         return
-    if connection.dialect.name == "postgresql":
-        key = int.from_bytes(sha256(f"{name}:{owner_id}".encode()).digest()[:8], signed=True)
-        connection.execute(select(func.pg_advisory_xact_lock(key)))
-    else:
-        # An update of no row takes SQLite's write lock.
-        connection.execute(update(table).where(and_(mine, table.c.digest == "")).values(digest=""))
-    _refuse_beyond(limit, state, owner_id, live)
-    yield
+    free = _free_places(connection, state, owner_id, limit)
+    if not free:
+        raise _refusal(limit)
+    whole = connection.begin_nested()
+    # First without a seat, so that a duplicate seat is told from another violation, such as that of the nonce.
+    connection.execute(insert(table), row)
+    mine = and_(of_owner(state, owner_id), table.c.id == row["id"])
+    for place in free:
+        attempt = connection.begin_nested()
+        try:
+            connection.execute(update(table).where(mine).values(seat=seat(owner_id, place)))
+        except IntegrityError:
+            attempt.rollback()
+            continue
+        attempt.commit()
+        whole.commit()
+        return
+    whole.rollback()
+    raise _refusal(limit)
 
 
-def _refuse_beyond(limit: int, state: State, owner_id: str, live: Select[Any]) -> None:
+def seat(owner_id: str, place: int) -> str:
+    """Return the seat of a place: its number, and as much of a digest of the owner ID as the column holds."""
+    return f"{place}:{sha256(owner_id.encode()).hexdigest()}"[:64]
+
+
+def _free_places(connection: Connection, state: State, owner_id: str, limit: int) -> list[int]:
+    """Return free places in a random order, after expired tokens have given theirs back."""
+    model, table, moment = state.model, token_table(state), clock.now()
+    expires = table.c.expires_at
+    relevant = or_(expires.is_(None), expires > moment, table.c.seat.is_not(None))
+    statement = select(model.id, model.owner_id, model.seat, model.expires_at)
     with reading(state) as reader:
-        held = sum(is_of_owner(row, owner_id) for row in reader.execute(live))
-    if held >= limit:
-        raise TokenRefused(
-            ngettext(
-                "You already have %(num)s token, the most allowed. Delete it first.",
-                "You already have %(num)s tokens, the most allowed. Delete one first.",
-                held,
-            )
+        rows = reader.execute(statement.where(of_owner(state, owner_id), relevant)).all()
+    held = [row for row in rows if is_of_owner(row, owner_id)]
+    expired = {row[0] for row in held if row[3] is not None and as_utc(row[3]) <= moment}
+    live = [row[2] for row in held if row[0] not in expired]
+    if len(live) >= limit:
+        raise _refusal(len(live))
+    if expired:
+        given_back = and_(of_owner(state, owner_id), table.c.id.in_(expired), expires <= moment)
+        connection.execute(update(table).where(given_back).values(seat=None))
+    places = {int(taken.partition(":")[0]) for taken in live if taken is not None}
+    allowed = _allowed_places(limit - live.count(None), places)
+    # At random, so that those who generate at the same moment seldom meet.
+    sample = random.sample(range(allowed), min(allowed, len(places) + _CANDIDATES))
+    return [place for place in sample if place not in places]
+
+
+def _allowed_places(limit: int, places: Iterable[int]) -> int:
+    """Return the greatest number such that as many places, with the tokens beyond them, do not exceed the limit.
+
+    Tokens beyond them were generated under a higher limit. The number only grows while tokens come and go, so a
+    transaction that sees an old state never takes a place that would exceed the limit.
+    """
+    for place in sorted(places, reverse=True):
+        if place < limit:
+            break
+        limit -= 1
+    return limit
+
+
+def _refusal(held: int) -> TokenRefused:
+    return TokenRefused(
+        ngettext(
+            "You already have %(num)s token, the most allowed. Delete it first.",
+            "You already have %(num)s tokens, the most allowed. Delete one first.",
+            held,
         )
+    )

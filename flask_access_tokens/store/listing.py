@@ -8,12 +8,13 @@ from sqlalchemy.orm import Session
 
 from .. import clock, policy
 from ..state import State, current_state
-from .connections import reading
+from .connections import reading, reads
 from .entities import EXPIRING_DAYS, Page
 from .rows import select_tokens, token_from_row
 from .table import compares_exactly, is_of_owner, of_owner, token_table
 
 
+@reads
 def page(
     owner_id: object,
     *,

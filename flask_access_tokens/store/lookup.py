@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import clock
 from ..state import State
-from .connections import active_session, reading, session_connection
+from .connections import read_again, reading, session_connection
 from .direct import DirectSelect, plain_engine
 from .entities import Token
 from .owners import may_act, select_with_owner
@@ -47,15 +47,7 @@ def lookup(state: State, candidates: Mapping[str, str]) -> Match | None:
     :return: the match; None where no row has such a digest.
     :raises StoreError: where the database cannot be used.
     """
-    parameters = _parameters(candidates.values())
-    try:
-        row, schema_map = _first(state, parameters)
-    except DBAPIError as error:
-        error.hide_parameters = True
-        if not error.connection_invalidated or active_session(state) is not None:
-            raise
-        # The server had closed the pooled connection; a new one may work.
-        row, schema_map = _first(state, parameters)
+    row, schema_map = _first(state, _parameters(candidates.values()))
     if row is None:
         return None
     digest, scheme, *selected_owner = row[len(COLUMNS) :]
@@ -64,13 +56,36 @@ def lookup(state: State, candidates: Mapping[str, str]) -> Match | None:
     return Match(token_from_row(row, clock.now()), digest, scheme, candidates, selected_owner, schema_map)
 
 
-def _first(state: State, parameters: dict[str, str]) -> tuple[Sequence[Any] | None, Mapping[Any, Any] | None]:
-    """Return the first row with one of the digests, and the schema map that it was read with."""
+_Found = tuple[Sequence[Any] | None, Mapping[Any, Any] | None]
+
+
+def _first(state: State, parameters: dict[str, str]) -> _Found:
+    """Return the first row with one of the digests, and the schema map that it was read with.
+
+    Where the server has closed a pooled connection, a new one may work. So it is read again, through the session: it
+    lets the pool drop its other connections, which are closed as well after a restart of the server.
+    """
+    for read in (_read_directly, _read, _read):
+        try:
+            return read(state, parameters)
+        except DBAPIError as error:
+            error.hide_parameters = True
+            last = error
+            if not read_again(state, error):
+                break
+    raise last
+
+
+def _read_directly(state: State, parameters: dict[str, str]) -> _Found:
     engine = plain_engine(state)
     if engine is not None:
         direct = _direct_select(state, engine, parameters)
         if direct.usable:
             return direct.first(engine, parameters), None
+    return _read(state, parameters)
+
+
+def _read(state: State, parameters: dict[str, str]) -> _Found:
     with reading(state) as reader:
         connection = reader if isinstance(reader, Connection) else session_connection(state, reader)
         row = reader.execute(_select(state, len(parameters)), parameters).first()

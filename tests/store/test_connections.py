@@ -1,9 +1,12 @@
 """Connections: which one is used, and that the host's transaction is left alone."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -13,6 +16,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
+from databases import close_connections
 from flask_access_tokens import (
     AccessTokens,
     current_token,
@@ -20,7 +24,8 @@ from flask_access_tokens import (
     tokens,
 )
 from flask_access_tokens.store.connections import error_summary
-from host import Host, bearer
+from host import Host, bearer, stop_thread
+from load import wait_until
 from things import counted, with_things
 
 
@@ -85,7 +90,8 @@ def test_the_check_and_the_operations_use_the_primary_even_where_a_session_reads
         with db.engine.connect() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar() == 1
         assert app.test_client().get("/api", headers=bearer(made.secret)).status_code == 200
-        assert [token.last_used_at is not None for token in tokens.owned_by("ann")] == [True]
+        wait_until(lambda: tokens.owned_by("ann")[0].last_used_at is not None)
+        stop_thread(app)
         assert tokens.delete("ann", made.token.id)
         assert app.test_client().get("/api", headers=bearer(made.secret)).status_code == 401
         db.session.remove()
@@ -155,3 +161,102 @@ def test_the_check_expires_no_object_of_the_host_s(stored_host: Host) -> None:
 )
 def test_the_log_of_a_store_error_has_only_the_driver_s_first_line(error: Exception, summary: str) -> None:
     assert error_summary(error) == summary
+
+
+REFUSE = {
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN RAISE EXCEPTION 'refused: % %', NEW.owner_id, NEW.digest; END$$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON access_tokens FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ],
+    "mariadb": [
+        "CREATE TRIGGER refuse BEFORE INSERT ON access_tokens FOR EACH ROW"
+        " BEGIN DECLARE reason TEXT DEFAULT CONCAT('refused: ', NEW.owner_id, ' ', NEW.digest);"
+        " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = reason; END",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", REFUSE)
+def test_no_digest_and_no_owner_id_of_a_failed_statement_is_logged_or_raised(
+    make_host: Callable[..., Host], server_database: Callable[..., str], caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    host = make_host(server_database(kind, "refusing"))
+    with host.app.app_context():
+        for statement in REFUSE[kind]:
+            host.db.session.execute(sa.text(statement.replace(":", "\\:")))
+        host.db.session.commit()
+    caplog.set_level("DEBUG")
+    answer = host.client("ann@example.org").post("/access-tokens/new", data={"name": "phone", "lifetime_days": "1"})
+    assert answer.status_code == 503
+    assert "refused: … …" in caplog.text
+    assert "ann@example.org" not in caplog.text
+    with pytest.raises(SQLAlchemyError) as error:
+        host.generate("ann@example.org")
+    assert "parameters hidden" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_the_pool_logs_no_digest_and_no_owner_id_when_its_connections_break(
+    make_host: Callable[..., Host], server_database: Callable[[str], str], caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    host = make_host(server_database(kind), SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 1})
+    made, client = host.generate("ann@example.org"), host.client("ann@example.org")
+    (row,) = host.rows()
+    with host.app.app_context():
+        engine = host.db.engine
+    caplog.set_level("DEBUG", engine.pool.logger.name)
+    for ask in (
+        lambda: client.get("/api", headers=bearer(made.secret)),
+        lambda: client.get("/access-tokens/"),
+        lambda: client.post("/access-tokens/new", data={"name": "phone", "lifetime_days": "1"}),
+    ):
+        close_connections(engine)
+        ask()
+    assert "nvalidate connection" in caplog.text
+    assert row["digest"] not in caplog.text
+    assert "ann@example.org" not in caplog.text
+
+
+def test_a_connection_whose_rollback_fails_is_not_kept_from_the_pool(
+    make_host: Callable[..., Host], server_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a Galera node that was cut off from the others, which refuses every statement, ROLLBACK included."""
+    host = make_host(server_database("mariadb"))
+    made, client = host.generate(), host.client("ann")
+    with host.app.app_context():
+        engine = host.db.engine
+
+    def refuse(connection: Any, *_: Any) -> None:
+        raise pymysql.err.OperationalError(1047, "WSREP has not yet prepared node for application use")
+
+    gc.disable()
+    try:
+        for statement in ("SELECT", "DELETE", "INSERT"):
+            with monkeypatch.context() as refusing, refuse_statements(engine, statement):
+                refusing.setattr(engine.dialect, "do_rollback", refuse)
+                for ask in (
+                    lambda: client.get("/api", headers=bearer(made.secret)),
+                    lambda: client.get("/access-tokens/"),
+                    lambda: client.post("/access-tokens/new", data={"name": "phone", "lifetime_days": "1"}),
+                    lambda: client.post(f"/access-tokens/{made.token.id}/delete"),
+                ):
+                    assert ask().status_code in (200, 303, 503)
+                    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    finally:
+        gc.enable()
+    assert client.get("/access-tokens/").status_code == 200
+
+
+@contextmanager
+def refuse_statements(engine: sa.Engine, kind: str) -> Iterator[None]:
+    """Let each statement of a kind fail."""
+
+    def refuse(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+        return ("SELECT nothing FROM nowhere", ()) if statement.startswith(kind) else (statement, parameters)
+
+    sa.event.listen(engine, "before_cursor_execute", refuse, retval=True)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", refuse)

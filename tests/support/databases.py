@@ -45,6 +45,20 @@ def new_database(server: sa.URL, *, durable: bool = False) -> Iterator[sa.URL]:
         run_on_server(server, f"DROP DATABASE {database.database}{force}")
 
 
+def close_connections(engine: sa.Engine) -> None:
+    """Let the server close every connection to a database, as a restart does."""
+    other = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with other.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            others = "pid <> pg_backend_pid() AND datname = current_database()"
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+            return
+        others = "id <> connection_id() AND db = database()"
+        listed = f"SELECT id FROM information_schema.processlist WHERE {others}"
+        for number in connection.exec_driver_sql(listed).scalars().all():
+            connection.exec_driver_sql(f"KILL {number}")
+
+
 def address(url: sa.URL) -> str:
     """The text of a URL, its password included."""
     return url.render_as_string(hide_password=False)

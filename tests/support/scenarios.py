@@ -16,27 +16,27 @@ FORM = {"name": "one more", "lifetime_days": "1"}
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
 COUNT_UPDATES = {
     "sqlite": [
-        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens BEGIN INSERT INTO update_log VALUES (1); END",
+        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens"
+        " BEGIN INSERT INTO update_log VALUES (NEW.owner_id); END",
     ],
     "mariadb": [
-        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens FOR EACH ROW INSERT INTO update_log VALUES (1)",
+        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens FOR EACH ROW"
+        " INSERT INTO update_log VALUES (NEW.owner_id)",
     ],
     "postgresql": [
         "CREATE FUNCTION count_updates() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN INSERT INTO update_log VALUES (1); RETURN NULL; END'",
-        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens"
-        " FOR EACH STATEMENT EXECUTE FUNCTION count_updates()",
+        " 'BEGIN INSERT INTO update_log VALUES (NEW.owner_id); RETURN NULL; END'",
+        "CREATE TRIGGER count_updates AFTER UPDATE ON access_tokens FOR EACH ROW EXECUTE FUNCTION count_updates()",
     ],
 }
-"""On PostgreSQL this counts every statement, even one that changes no row; elsewhere every changed row."""
 
 
-def count_updates(place: Place) -> Callable[[], int]:
-    """Start counting the updates of the token table; the returned function returns the count."""
-    place.run("CREATE TABLE update_log (id INTEGER)", *COUNT_UPDATES[place.kind])
+def count_updates(place: Place, owner: str) -> Callable[[], int]:
+    """Start counting the updates of an owner's tokens; the returned function returns the count."""
+    place.run("CREATE TABLE update_log (owner VARCHAR(255))", *COUNT_UPDATES[place.kind])
 
     def count() -> int:
-        return int(place.scalar("SELECT count(*) FROM update_log"))
+        return int(place.scalar(f"SELECT count(*) FROM update_log WHERE owner = '{owner}'"))
 
     return count
 

@@ -14,6 +14,7 @@ from flask_sqlalchemy.session import Session
 from sqlalchemy.orm import Mapped, mapped_column, with_loader_criteria
 
 from flask_access_tokens import AccessTokenMixin
+from host import stop_thread
 from tenants import TENANTS, Tenants, tenant_application
 
 DRIVERS = ("psycopg", "psycopg2", "pg8000")
@@ -64,6 +65,7 @@ class Databases:
         with host.app.app_context():
             for engine in host.db.engines.values():
                 self.stack.callback(engine.dispose)
+        self.stack.callback(stop_thread, host.app)
         return host
 
 
@@ -97,7 +99,9 @@ def row_level_security(databases: Databases, how: str, driver: str, **config: An
 
     class ApiToken(AccessTokenMixin, db.Model):  # type: ignore[name-defined,misc]
         __tablename__ = "api_tokens"
+        __table_args__ = (sa.UniqueConstraint("tenant", "seat"),)
         tenant: Mapped[str] = mapped_column(server_default=sa.text("current_setting('app.tenant', true)"))
+        seat: Mapped[str | None] = mapped_column(sa.String(64))
 
     host = Tenants(app, db, ApiToken)
     role = f"access_tokens_{uuid.uuid4().hex[:12]}"
@@ -252,6 +256,8 @@ def loader_criteria(databases: Databases, kind: str) -> Tenants:
 
     class ApiToken(AccessTokenMixin, TenantMixin, db.Model):  # type: ignore[name-defined,misc]
         __tablename__ = "api_tokens"
+        __table_args__ = (sa.UniqueConstraint("tenant", "seat"),)
+        seat: Mapped[str | None] = mapped_column(sa.String(64))
 
     host = Tenants(app, db, ApiToken)
     databases.create_tables(db.metadata, url)

@@ -22,7 +22,7 @@ from host import Host, bearer
 
 def application() -> Flask:
     """The application for gunicorn: a host with settings from the environment, whose responses name their worker."""
-    host = Host(**json.loads(os.environ["HOST_SETTINGS"]))
+    host = Host(**json.loads(os.environ["HOST_SETTINGS"]), TESTING=False)
 
     @host.app.before_request
     def read_first() -> None:

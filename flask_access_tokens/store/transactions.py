@@ -1,0 +1,88 @@
+"""Transactions of the operations: committed through the host's session, and run again after a conflict."""
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+
+from ..policy import TokenRefused
+from ..state import State
+from .connections import end_transaction, session_connection
+
+Result = TypeVar("Result")
+
+_CONFLICTS = {
+    "40001",  # serialization failure, on PostgreSQL and its relatives, and on SQL Server
+    "40P01",  # deadlock, on PostgreSQL
+    1213,  # deadlock on MariaDB and MySQL, and a conflict with a transaction of another Galera node
+    1205,  # a lock was waited for too long, on MariaDB and MySQL
+    1020,  # the row has changed since this transaction read it, on MariaDB
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_BUSY_SNAPSHOT,
+}
+
+_MOST_ATTEMPTS = 30
+_MOST_SECONDS = 5
+_LONGEST_PAUSE = 0.2
+
+
+def in_transaction(state: State, work: Callable[[Connection], Result]) -> Result:
+    """Run work on the connection of the host's session, commit the session, and return what the work returned.
+
+    Where the database ends the transaction because of a conflict with another one, or had closed the pooled
+    connection, work is run again in a new one, unless the session was in a transaction before: what the host did in it
+    would be lost.
+
+    A refused request neither commits nor rolls back what the host began; any other error rolls it back.
+    """
+    started = time.monotonic()
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        session = state.session()
+        began_before, ending = session.in_transaction(), False
+        try:
+            session.flush()  # an owner whom the host has just added has to be there before their token
+            result = work(session_connection(state, session))
+            ending = True
+            session.commit()
+            return result
+        except BaseException as error:
+            if not (began_before and isinstance(error, TokenRefused)):
+                try:
+                    session.rollback()
+                except SQLAlchemyError:
+                    end_transaction(session)
+            if isinstance(error, StatementError):
+                error.hide_parameters = True  # the digest and the owner, which the host may log
+            # A pooled connection that the server had closed; but the answer to a commit may have been lost.
+            was_closed = getattr(error, "connection_invalidated", False) and not ending and attempt == 1
+            if not (is_conflict(error) or was_closed):
+                raise
+            if began_before:
+                error.add_note(
+                    "The database ended this transaction, which had begun before the operation on access tokens. The"
+                    " operation was therefore not run again. Begin the transaction again."
+                )
+                raise
+            if attempt == _MOST_ATTEMPTS or time.monotonic() - started > _MOST_SECONDS:
+                raise
+        time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))  # noqa: S311
+    raise AssertionError("The last attempt returns or raises.")
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Return whether the database ended a transaction in favor of another one: it may succeed when run again."""
+    return isinstance(error, DBAPIError) and _code(error.orig) in _CONFLICTS
+
+
+def _code(error: Any) -> Any:
+    """Return the error code of a driver: SQLSTATE, or a number of MariaDB, MySQL or SQLite."""
+    for name in ("sqlstate", "pgcode", "sqlite_errorcode", "errno"):
+        code = getattr(error, name, None)
+        if code is not None:
+            return code
+    first = next(iter(getattr(error, "args", ())), None)
+    return first.get("C") if isinstance(first, dict) else first  # pg8000 passes the fields of the server's message

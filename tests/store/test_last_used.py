@@ -17,7 +17,7 @@ from flask_access_tokens import (
     token_required,
     tokens,
 )
-from flask_access_tokens.store import last_used
+from flask_access_tokens.store import uses, uses_in_request
 from host import Clock, Host, bearer
 from uses import last_uses
 from wire import wire
@@ -161,7 +161,7 @@ def test_a_failing_last_used_update_fails_no_request_and_logs_one_line_a_minute(
     def broken(*_: Any) -> None:
         raise OperationalError("UPDATE secrets", {}, Exception("disk full"))
 
-    monkeypatch.setattr(last_used, "_update", broken)
+    monkeypatch.setattr(uses, "update_rows", broken)
     header = bearer(stored_host.generate().secret)
     caplog.set_level(logging.WARNING, "flask_access_tokens")
     for _ in range(5):
@@ -177,14 +177,15 @@ def test_a_failing_last_used_update_is_retried_after_a_second_and_logged_again_a
     host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     moment = 1000
-    monkeypatch.setattr(last_used, "time", SimpleNamespace(monotonic=lambda: moment))
+    for module in (uses, uses_in_request):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: moment))
     tried: list[int] = []
 
     def broken(*_: Any) -> None:
         tried.append(moment)
         raise OperationalError(None, None, Exception("disk full"))
 
-    monkeypatch.setattr(last_used, "_update", broken)
+    monkeypatch.setattr(uses, "update_rows", broken)
     client, header = host.client(), bearer(host.generate().secret)
     caplog.set_level(logging.WARNING, "flask_access_tokens")
     for passed in (0, 0, 1, 59, 0, 59, 1):

@@ -2,6 +2,7 @@
 # make test-lowest   run the tests with the lowest supported versions
 # make lint    ruff and mypy           make docs    build the documentation into docs/_build
 # make wheel   build dist/*.whl        make bench   measure what a check costs
+# make cluster       test on clusters of databases that lose a server; CLUSTER=--short for three minutes, not five
 # make screenshots   take the pictures of the documentation
 # make messages      collect the texts and compile the translations
 # make mutation      change api/, store/, tokens, policy and secret in small ways and count what the tests notice
@@ -21,7 +22,7 @@ PYTEST := pytest -n 3 --dist loadgroup
 # Where the environment asks for no bytecode, each of these processes would compile every test.
 test test-lowest: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test test-lowest lint docs wheel bench screenshots messages mutation clean
+.PHONY: demo test test-lowest lint docs wheel bench screenshots messages mutation cluster clean
 
 demo: $(VENV)/demo.installed
 	@$(BIN)/python -m demo_app
@@ -54,6 +55,10 @@ wheel: $(VENV)/pip.installed
 
 bench: $(VENV)/bench.installed
 	$(BIN)/python -m benchmarks
+
+CLUSTER ?=
+cluster: $(VENV)/bench.installed $(VENV)/cluster.installed
+	$(BIN)/python -m benchmarks.cluster $(CLUSTER)
 
 screenshots: $(VENV)/test.installed $(VENV)/browser.installed
 	$(BIN)/python docs/pictures.py
@@ -99,4 +104,14 @@ $(VENV)/browser.installed: | $(VENV)/test.installed
 	fonts-dejavu-core \
 	     && $$CHROMIUM_WORKS; } \
 	|| echo "No Chromium could be had: the tests that need one skip and say so."
+	@touch $@
+
+# The servers of the clusters, which "make cluster" starts itself.
+$(VENV)/cluster.installed: | $(VENV)/bench.installed
+	@CLUSTER_STARTS="$(BIN)/python -m benchmarks.cluster --check"; \
+	$$CLUSTER_STARTS 2>/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	     && apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends mariadb-server galera-4 \
+	rsync postgresql pgbouncer; }; \
+	$$CLUSTER_STARTS
 	@touch $@

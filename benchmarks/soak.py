@@ -138,11 +138,12 @@ def locked_row(soak: Soak) -> str:
 def last_used(soak: Soak) -> str:
     """Count the last-used updates of one token, and measure what they cost the throughput of two hundred tokens."""
     place, count, rounds = soak.place, soak.some(2000), soak.some(10)
-    (text,) = place.generate(someone("ann"))
+    ann = someone("ann")
+    (text,) = place.generate(ann)
     many = place.generate(someone("ann"), 200)
     rates: dict[str, list[float]] = {"on": [], "off": []}
     with place.serving() as on, place.serving(ACCESS_TOKENS_LAST_USED_INTERVAL=366 * 86400) as off:
-        updates = count_updates(place)
+        updates = count_updates(place, ann)
         at_once(8, lambda _: [on.call("/api", secret=text) for _ in range(count // 8)])
         written = updates()
         for number in range(rounds):

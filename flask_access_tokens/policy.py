@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Iterable
 
 from .state import UNLIMITED, current_state
+from .texts import format_number, ngettext
 from .texts import gettext as _
-from .texts import ngettext
 
 MAX_OWNER_LENGTH = 255
 MAX_NAME_LENGTH = 100
@@ -61,7 +61,7 @@ def validate_name(name: str) -> str:
     """
     text = _validate_line(name, "name")
     if not any(unicodedata.category(character)[0] in "LNPS" and character not in _INVISIBLE for character in text):
-        raise TokenRefused(_("Give the token a name, so that you know it again."), "name")
+        raise TokenRefused(_("Enter a name so you can recognize this token later."), "name")
     if len(text) > MAX_NAME_LENGTH:
         raise TokenRefused(
             _(
@@ -99,22 +99,23 @@ def validate_lifetime(days: int) -> int:
     :raises TokenRefused: where the host does not allow it.
     """
     most = max_lifetime()
-    unlimited = most == UNLIMITED
-    bound = MAX_DAYS if unlimited else most
-    if type(days) is int and (1 <= days <= bound or (days == UNLIMITED and unlimited)):
+    bound = MAX_DAYS if most == UNLIMITED else most
+    if type(days) is int and (1 <= days <= bound or days == most == UNLIMITED):
         return days
-    if unlimited:
-        message = _(
-            "Enter a whole number of days: 1 to %(most)d days, or -1 for a token that never expires.",
-            most=bound,
-        )
-    else:
-        message = ngettext(
-            "Enter 1 day: no other lifetime is allowed here.",
-            "Enter a whole number of days: 1 to %(num)s days.",
-            bound,
-        )
-    raise TokenRefused(message, "lifetime_days")
+    raise TokenRefused(lifetime_range(), "lifetime_days")
+
+
+def lifetime_range() -> str:
+    """Return a sentence that says which lifetimes the host allows."""
+    most = max_lifetime()
+    if most == UNLIMITED:
+        return _("Enter 1 to %(most)s days, or -1 for no expiration.", most=format_number(MAX_DAYS))
+    return ngettext(
+        "Enter 1 day. No other lifetime is allowed here.",
+        "Enter 1 to %(most)s days.",
+        most,
+        most=format_number(most),
+    )
 
 
 def parse_lifetime(text: str) -> int:
@@ -156,11 +157,11 @@ def validate_scopes(owner_id: str, scopes: Iterable[str]) -> tuple[str, ...]:
     for scope in wanted:
         if scope not in allowed:
             raise TokenRefused(
-                _("A scope was asked for that you cannot grant. Choose from those listed."),
+                _("You can't grant one of the requested scopes. Select from those listed."),
                 "scopes",
             )
     if len(set(wanted)) != len(wanted):
-        raise TokenRefused(_("A scope was chosen twice. Choose each once."), "scopes")
+        raise TokenRefused(_("A scope was selected twice. Select each once."), "scopes")
     return tuple(scope for scope in allowed if scope in wanted)
 
 

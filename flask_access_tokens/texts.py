@@ -111,6 +111,27 @@ def format_date(moment: datetime) -> str:
     return dates.format_date(moment, "long", locale=locale)
 
 
+def short_date(moment: datetime) -> str:
+    """Return the date of a time in its usual short form."""
+    locale = _locale()
+    if locale is None:
+        moment = moment.astimezone(zone())
+        return f"{moment.day} {_MONTHS[moment.month - 1][:3]} {moment.year}"
+    from babel import dates
+
+    return dates.format_date(moment.astimezone(zone()), "medium", locale=locale)
+
+
+def format_number(number: int) -> str:
+    """Return a whole number with its thousands grouped."""
+    locale = _locale()
+    if locale is None:
+        return f"{number:,}"
+    from babel import numbers
+
+    return numbers.format_decimal(number, locale=locale)
+
+
 def exact_time(moment: datetime) -> str:
     """Return a time to the minute, with its offset from UTC."""
     here = moment.astimezone(zone())

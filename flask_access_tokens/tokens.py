@@ -1,15 +1,15 @@
-"""The operations on tokens: generate, find, list and delete them.
+"""The operations on tokens: generate, find, list, update and delete them.
 
 Each needs an application context. Those that write commit the host's session.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 from sqlalchemy import delete as delete_from
+from sqlalchemy import update as update_table
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from . import clock, policy
@@ -18,6 +18,7 @@ from .policy import TokenRefused
 from .secret import Secret
 from .signals import token_deleted, token_generated
 from .state import UNLIMITED, State, current_state
+from .store.batches import delete_where, iter_where
 from .store.connections import StoreError, reading, reads
 from .store.entities import NewToken, Page, Token, status_at
 from .store.limits import insert_within_limit
@@ -48,13 +49,11 @@ __all__ = [
     "owned_by",
     "page",
     "prune",
+    "update",
 ]
 
 MAX_NONCE = 32
 """Characters."""
-
-BATCH = 500
-"""Rows that one statement of an operator reads or deletes."""
 
 
 class AlreadyGenerated(TokenRefused):
@@ -104,7 +103,7 @@ def generate(
             expires_at=expires,
             last_used_at=None,
             hint=_secret.hint(secret),
-            status=status_at(created, expires),
+            status=status_at(created, created, expires),
         ),
         secret,
     )
@@ -198,6 +197,34 @@ def delete(owner_id: object, token_id: object) -> bool:
     return deleted
 
 
+def update(
+    owner_id: object, token_id: object, *, name: str | None = None, description: str | None = None
+) -> Token | None:
+    """Change the name or the description of a token and commit it. Its secret stays valid.
+
+    :param token_id: a UUID, or its text.
+    :param name: one line of 1 to 100 characters; None to keep the name.
+    :param description: one line of at most 255 characters; None to keep the description.
+    :return: the token as it is now, or None where the owner has none with this ID.
+    :raises TokenRefused: where a text is not allowed; nothing is stored then.
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    values = {} if name is None else {"name": policy.validate_name(name)}
+    if description is not None:
+        values["description"] = policy.validate_description(description)
+    token = get(owner_id, token_id)
+    if token is None or not values:
+        return token
+
+    def update_row(connection: Connection) -> None:
+        mine = and_(of_owner(state, token.owner_id), token_table(state).c.id == token.id)
+        connection.execute(update_table(token_table(state)).where(mine).values(values))
+
+    in_transaction(state, update_row)
+    return get(token.owner_id, token.id)
+
+
 def delete_all(owner_id: object) -> int:
     """Delete every token of an owner and commit, in batches.
 
@@ -237,7 +264,7 @@ def iter_all() -> Iterator[Token]:
 
     :raises StoreError: where the database cannot be used.
     """
-    return _iter_where(current_state(), true())
+    return iter_where(current_state(), true())
 
 
 def orphans() -> Iterator[Token]:
@@ -247,7 +274,7 @@ def orphans() -> Iterator[Token]:
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    return _iter_where(state, is_orphan(state))
+    return iter_where(state, is_orphan(state))
 
 
 @reads
@@ -298,43 +325,10 @@ def _already_generated() -> AlreadyGenerated:
     )
 
 
-def _iter_where(state: State, condition: ColumnElement[bool]) -> Iterator[Token]:
-    columns = token_table(state).c
-    statement = select_tokens(state).where(condition).order_by(columns.owner_id, columns.id).limit(BATCH)
-    after: ColumnElement[bool] = true()
-    while True:
-        with reading(state) as reader:
-            rows = reader.execute(statement.where(after)).all()
-        moment = clock.now()
-        for row in rows:
-            yield token_from_row(row, moment)
-        if len(rows) < BATCH:
-            return
-        last = rows[-1]
-        after = or_(columns.owner_id > last[1], and_(columns.owner_id == last[1], columns.id > last[0]))
-
-
 def _delete_where(state: State, condition: ColumnElement[bool], owner_id: str | None = None) -> int:
-    """Delete the tokens that meet a condition, those of one owner or of all, and commit each batch."""
-    table, deleted = token_table(state), 0
-    statement = select_tokens(state).where(condition).order_by(table.c.id).limit(BATCH)
-    after: ColumnElement[bool] = true()
-
-    def delete_batch(connection: Connection) -> tuple[Sequence[Row[Any]], list[Row[Any]], int]:
-        with reading(state) as reader:
-            rows = reader.execute(statement.where(after)).all()
-        chosen = [row for row in rows if owner_id is None or is_of_owner(row, owner_id)]
-        if not chosen:
-            return rows, chosen, 0
-        ids = table.c.id.in_([row[0] for row in chosen])
-        return rows, chosen, connection.execute(delete_from(table).where(ids, condition)).rowcount
-
-    while True:
-        rows, chosen, count = in_transaction(state, delete_batch)
+    deleted = 0
+    for chosen, count in delete_where(state, condition, owner_id):
         deleted += count
-        moment = clock.now()
-        for row in chosen:
-            token_deleted.send(state.app, token=token_from_row(row, moment))
-        if len(rows) < BATCH:
-            return deleted
-        after = table.c.id > rows[-1][0]
+        for token in chosen:
+            token_deleted.send(state.app, token=token)
+    return deleted

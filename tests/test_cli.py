@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_access_tokens import clock, secret, tokens
+from flask_access_tokens.store import batches
 from host import Host, bearer, short
 
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
@@ -65,7 +66,7 @@ LIFETIMES += ["1000000000000", "999999999", "9" * 5000, "1\u00a02", "\x0030"]
 @pytest.mark.case("B24")
 @pytest.mark.parametrize("days", LIFETIMES, ids=short)
 def test_a_lifetime_that_is_not_a_plain_number_in_bounds_is_refused(host: Host, days: str) -> None:
-    assert_refused(host.call("generate", "ann", "CI", f"--lifetime-days={days}"), "1 to 99999 days")
+    assert_refused(host.call("generate", "ann", "CI", f"--lifetime-days={days}"), "1 to 99,999 days")
     assert host.rows() == []
 
 
@@ -110,7 +111,7 @@ def test_list_shows_hints_and_no_secret_and_no_formula(stored_host: Host) -> Non
 def test_list_reads_everybody_s_tokens_whatever_the_owner_loader_does_meanwhile(
     stored_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
 
     @stored_host.access_tokens.owner_loader
     def load(owner_id: str) -> str:

@@ -121,13 +121,13 @@ def test_two_hosts_in_one_process_each_have_their_own_texts(make_host: Callable[
 def test_a_command_is_english_where_the_locale_selector_needs_a_request(german: Host) -> None:
     refused = german.call("generate", "ann", "")
     assert refused.exit_code == 1
-    assert refused.stderr == "Error: Give the token a name, so that you know it again.\n"
+    assert refused.stderr == "Error: Enter a name so you can recognize this token later.\n"
 
 
 def test_outside_a_request_the_default_language_of_the_host_is_used(make_host: Callable[..., Host]) -> None:
     host = make_host(BABEL_DEFAULT_LOCALE="de")
     Babel(host.app)
-    with host.app.app_context(), pytest.raises(tokens.TokenRefused, match=r"^Geben Sie dem Token einen Namen"):
+    with host.app.app_context(), pytest.raises(tokens.TokenRefused, match=r"^Geben Sie einen Namen ein"):
         tokens.generate("ann", "")
 
 

@@ -89,7 +89,7 @@ NAMES_FINE = [
 ]
 
 
-GIVE_A_NAME = "Give the token a name, so that you know it again."
+GIVE_A_NAME = "Enter a name so you can recognize this token later."
 ONE_LINE = "Use one line, without control or invisible characters."
 THIS_MUST_BE_TEXT = "This must be text."
 
@@ -136,7 +136,7 @@ def test_a_description_that_is_not_one_line_of_255_characters_is_refused(
 @pytest.mark.parametrize("days", [0, -2, 10**12, 100_000, True, False, 1.0, "30", "", float("nan"), b"1"])
 def test_a_lifetime_out_of_bounds_is_refused_and_the_message_has_the_range(host: Host, days: Any) -> None:
     message = refused(host, "lifetime_days", lifetime_days=days)
-    assert message == "Enter a whole number of days: 1 to 99999 days, or -1 for a token that never expires."
+    assert message == "Enter 1 to 99,999 days, or -1 for no expiration."
 
 
 @pytest.mark.case("F07")
@@ -144,7 +144,7 @@ def test_the_host_s_longest_lifetime_is_the_bound(host: Host, clock: Clock) -> N
     host.app.config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"] = 365
     for days in (366, -1, 0):
         message = refused(host, "lifetime_days", lifetime_days=days)
-        assert message == "Enter a whole number of days: 1 to 365 days."
+        assert message == "Enter 1 to 365 days."
     made = host.generate(lifetime_days=365)
     host.app.config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"] = 10
     found = host.find(made.secret)
@@ -157,7 +157,7 @@ def test_the_host_s_longest_lifetime_is_the_bound(host: Host, clock: Clock) -> N
 
 def test_a_maximum_lifetime_of_one_day_is_in_the_singular(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_MAX_LIFETIME_DAYS"] = 1
-    assert refused(host, "lifetime_days", lifetime_days=2) == "Enter 1 day: no other lifetime is allowed here."
+    assert refused(host, "lifetime_days", lifetime_days=2) == "Enter 1 day. No other lifetime is allowed here."
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_the_default_lifetime_keeps_within_the_bounds(
 
 def test_a_scope_that_is_not_declared_not_granted_or_named_twice_is_refused(host: Host) -> None:
     host.access_tokens.scopes_loader(lambda owner_id: ["read", "elsewhere"])
-    unknown = "A scope was asked for that you cannot grant. Choose from those listed."
+    unknown = "You can't grant one of the requested scopes. Select from those listed."
     for scopes in (["write"], ["other"], ["elsewhere"], [""], ["read "], ["READ"], [None], [["read"]]):
         assert refused(host, "scopes", scopes=scopes) == unknown
-    assert refused(host, "scopes", scopes=["read", "read"]) == "A scope was chosen twice. Choose each once."
+    assert refused(host, "scopes", scopes=["read", "read"]) == "A scope was selected twice. Select each once."
 
 
 @pytest.mark.parametrize("scopes", ["read", "read write", b"read"])

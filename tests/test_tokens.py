@@ -15,6 +15,7 @@ from flask_access_tokens import (
     token_generated,
     tokens,
 )
+from flask_access_tokens.store import batches
 from flask_access_tokens.tokens import TokenRefused
 from host import Clock, Host, bearer
 
@@ -117,8 +118,8 @@ def test_a_refused_generation_leaves_the_host_s_transaction_alone(stored_host: H
     assert [row["name"] for row in stored_host.rows()] == ["laptop"]
 
 
-def test_a_generated_token_that_expires_soon_is_expiring_at_once(host: Host) -> None:
-    assert [host.generate(lifetime_days=days).token.status for days in (5, 30)] == ["expiring", "active"]
+def test_a_new_token_is_active_however_short_its_lifetime(host: Host) -> None:
+    assert [host.generate(lifetime_days=days).token.status for days in (1, 7, 30)] == ["active"] * 3
 
 
 def test_find_returns_none_for_anything_but_the_secret_of_a_live_token(host: Host, clock: Clock) -> None:
@@ -225,7 +226,7 @@ def test_delete_all_deletes_every_token_of_one_owner(stored_host: Host) -> None:
 def test_prune_deletes_what_expired_long_ago_and_a_dry_run_counts_it(
     stored_host: Host, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "BATCH", 3)
+    monkeypatch.setattr(batches, "BATCH", 3)
     for _ in range(8):
         stored_host.generate("ann", "old", lifetime_days=1)
     stored_host.generate("ann", "lately", lifetime_days=20)
@@ -265,7 +266,7 @@ def test_prune_refuses_invalid_days(host: Host, days: Any) -> None:
 def test_everyone_s_tokens_come_in_batches_by_owner_each_once(
     stored_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "BATCH", 3)
+    monkeypatch.setattr(batches, "BATCH", 3)
     made = [stored_host.generate(owner, f"{owner} {number}") for owner in ("bob", "ann", "eve") for number in range(4)]
     with stored_host.app.app_context(), stored_host.statements() as seen:
         found = [(token.owner_id, token.id) for token in tokens.iter_all()]
@@ -307,3 +308,33 @@ def test_a_secret_is_distinguished_from_other_credentials_by_its_form_alone(host
         for other in (*others, None, 7, made.encode()):
             assert tokens.is_well_formed(other) is False  # type: ignore[arg-type]
     assert seen == []
+
+
+def test_update_changes_the_name_and_the_description_of_the_owner_s_token_alone(stored_host: Host) -> None:
+    new = stored_host.generate("ann", "laptop", description="Old", scopes=["read"], lifetime_days=30)
+    other = stored_host.generate("bob", "laptop").token
+    with stored_host.app.app_context():
+        updated = tokens.update("ann", new.token.id, name=" Phone ", description="")
+        assert updated is not None
+        assert (updated.name, updated.description) == ("Phone", "")
+        assert (updated.id, updated.scopes, updated.expires_at) == (new.token.id, ("read",), new.token.expires_at)
+        assert tokens.update("ann", str(new.token.id)) is not None
+        again = tokens.update("ann", new.token.id, description="New")
+        assert again is not None
+        assert (again.name, again.description) == ("Phone", "New")
+        found = tokens.find(new.secret)
+        assert found is not None
+        assert found.name == "Phone"
+        for token_id in (other.id, uuid.uuid4(), "x"):
+            assert tokens.update("ann", token_id, name="mine") is None
+        assert [token.name for token in tokens.owned_by("bob")] == ["laptop"]
+
+
+def test_update_stores_nothing_where_a_text_is_not_allowed(host: Host) -> None:
+    token = host.generate("ann", "laptop", description="Old").token
+    with host.app.app_context():
+        for values, field in (({"name": ""}, "name"), ({"name": "new", "description": "a\nb"}, "description")):
+            with pytest.raises(TokenRefused) as refusal:
+                tokens.update("ann", token.id, **values)
+            assert refusal.value.field == field
+        assert [(each.name, each.description) for each in tokens.owned_by("ann")] == [("laptop", "Old")]

@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from flask import current_app, request
+from flask import request
 from flask_wtf import FlaskForm
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, SelectMultipleField, StringField, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
@@ -14,6 +14,8 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from .. import policy
 from ..policy import TokenRefused
 from ..state import current_state
+from ..tokens import Token
+from .signed import signer
 
 FORM_AGE = 24 * 60 * 60
 """Seconds for which a form that was left open can still be sent."""
@@ -22,19 +24,14 @@ Value = TypeVar("Value")
 Valid = TypeVar("Valid")
 
 
-class GenerateForm(FlaskForm):  # type: ignore[misc]
-    """What a person enters for a new token. :mod:`flask_access_tokens.policy` validates it."""
+class _TokenForm(FlaskForm):  # type: ignore[misc]
+    """What a person says about a token. :mod:`flask_access_tokens.policy` validates it."""
 
     name = StringField()
     description = StringField()
-    lifetime_days = StringField()
-    scopes = SelectMultipleField(
-        option_widget=CheckboxInput(), widget=ListWidget(prefix_label=False), validate_choice=False
-    )
     nonce = HiddenField()
 
     owner_id: str
-    days: int
     prefilled: frozenset[str] = frozenset()
     """The fields in which a link has chosen something else than the form starts with."""
 
@@ -44,18 +41,9 @@ class GenerateForm(FlaskForm):  # type: ignore[misc]
     def validate_description(self, field: Field) -> None:
         field.data = _valid(policy.validate_description, field.data)
 
-    def validate_lifetime_days(self, field: Field) -> None:
-        self.days = _valid(policy.parse_lifetime, field.data or "")
-
-    def validate_scopes(self, field: Field) -> None:
-        def validate(scopes: Iterable[str]) -> tuple[str, ...]:
-            return policy.validate_scopes(self.owner_id, scopes)
-
-        _valid(validate, field.data or [])
-
     def renew_nonce(self) -> None:
-        """Let the form generate a token of its own when it is sent."""
-        self.nonce.data = _serializer().dumps([uuid.uuid4().hex, self.owner_id])
+        """Give the form a one-time value of its own."""
+        self.nonce.data = signer("form").dumps([uuid.uuid4().hex, self.owner_id])
 
     def read_nonce(self) -> str | None:
         """Return the one-time value that the form was sent with, or None where it has none.
@@ -75,10 +63,34 @@ class GenerateForm(FlaskForm):  # type: ignore[misc]
     def _signed_nonce(self, max_age: int | None) -> str | None:
         if not self.nonce.data:
             return None
-        nonce, owner_id = _serializer().loads(self.nonce.data, max_age=max_age)
+        nonce, owner_id = signer("form").loads(self.nonce.data, max_age=max_age)
         if owner_id != self.owner_id:
             raise BadSignature("This form was made for another owner.")
         return str(nonce)
+
+
+class GenerateForm(_TokenForm):
+    """What a person enters for a new token."""
+
+    lifetime_days = StringField()
+    scopes = SelectMultipleField(
+        option_widget=CheckboxInput(), widget=ListWidget(prefix_label=False), validate_choice=False
+    )
+
+    days: int
+
+    def validate_lifetime_days(self, field: Field) -> None:
+        self.days = _valid(policy.parse_lifetime, field.data or "")
+
+    def validate_scopes(self, field: Field) -> None:
+        def validate(scopes: Iterable[str]) -> tuple[str, ...]:
+            return policy.validate_scopes(self.owner_id, scopes)
+
+        _valid(validate, field.data or [])
+
+
+class EditForm(_TokenForm):
+    """What a person may change of a token."""
 
 
 class DeleteForm(FlaskForm):  # type: ignore[misc]
@@ -116,7 +128,24 @@ def linked_form(owner_id: str) -> GenerateForm:
 
 def sent_form(owner_id: str) -> GenerateForm:
     """Return the form that this request sends; a field that it leaves out is empty."""
-    return _form(owner_id, formdata=request.form, name="", description="", lifetime_days="", scopes=[])
+    form = _form(owner_id, formdata=request.form, name="", description="", lifetime_days="", scopes=[])
+    form.lifetime_days.data = _sent_lifetime(request.form)
+    return form
+
+
+def edit_form(token: Token, *, sent: bool) -> EditForm:
+    """Return the form that edits a token: as this request sends it, or with the values of the token."""
+    form = EditForm(formdata=request.form if sent else None, name=token.name, description=token.description)
+    form.owner_id = token.owner_id
+    if not sent:
+        form.renew_nonce()
+    return form
+
+
+def _sent_lifetime(sent: MultiDict[str, str]) -> str:
+    """Return the preset where the number beside it is still the one that was shown: only a script changes both."""
+    number, preset = sent.get("lifetime_days", ""), sent.get("lifetime_preset", "")
+    return preset if preset and number == sent.get("lifetime_shown") else number
 
 
 def _form(owner_id: str, formdata: MultiDict[str, str] | None, **data: object) -> GenerateForm:
@@ -125,11 +154,6 @@ def _form(owner_id: str, formdata: MultiDict[str, str] | None, **data: object) -
     state = current_state()
     form.scopes.choices = [(scope, state.scopes[scope]) for scope in state.allowed_scopes(owner_id)]
     return form
-
-
-def _serializer() -> URLSafeTimedSerializer:
-    keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or ()), current_app.secret_key]
-    return URLSafeTimedSerializer(keys, salt="flask-access-tokens.form")
 
 
 def _valid(validate: Callable[[Value], Valid], value: Value) -> Valid:

@@ -1,4 +1,4 @@
-"""The panel: what the templates of the page read, in each of its four states."""
+"""The panel: what the templates of the page read, in each of its five states."""
 
 import shlex
 from collections.abc import Mapping
@@ -15,6 +15,8 @@ from ..texts import ngettext
 from ..tokens import NewToken, Page, Token
 
 PAGE_SIZE = 25
+HANDFUL = 5
+"""Tokens that one finds without a search."""
 PRESETS = (7, 30, 60, 90, 365)
 """Lifetimes in days."""
 RECENTLY = timedelta(days=7)
@@ -26,11 +28,12 @@ SORTS = {"name": "name", "created": "-created", "expires": "expires", "used": "-
 
 @dataclass
 class Panel:
-    """One response of the page: the list, the form, a token just created, or the question before deleting."""
+    """One response of the page: the list, the form, a token just created, or the form or question about a token."""
 
     owner: str
     form: Any = None
     created: NewToken | None = None
+    editing: Token | None = None
     deleting: Token | None = None
     notice: str = ""
     is_error: bool = False
@@ -62,16 +65,16 @@ class Panel:
 
     @property
     def state(self) -> str:
-        """``list``, ``form``, ``created`` or ``deleting``."""
-        if self.created is not None:
-            return "created"
-        if self.deleting is not None:
-            return "deleting"
+        """``list``, ``form``, ``created``, ``editing`` or ``deleting``."""
+        for state in ("created", "editing", "deleting"):
+            if getattr(self, state) is not None:
+                return state
         return "list" if self.form is None else "form"
 
     @property
     def title(self) -> str:
-        return _("Access tokens")
+        titles = {"form": _("New token"), "editing": _("Edit token"), "deleting": _("Delete token")}
+        return titles.get(self.state) or _("Access tokens")
 
     @property
     def language(self) -> str:
@@ -93,10 +96,16 @@ class Panel:
 
     @property
     def command(self) -> str:
-        """A shell command that tries the new token; it has a variable in place of the secret."""
-        return f'curl -H "Authorization: Bearer $TOKEN" {shlex.quote(self.url)}'
+        """A shell command that tries the new token, or a header; it has a variable in place of the secret."""
+        header = "Authorization: Bearer $TOKEN"
+        return f'curl -H "{header}" {shlex.quote(self.url)}' if self.url else header
 
     # The list
+
+    @property
+    def filterable(self) -> bool:
+        """Whether the list is long enough for a search and filters, or narrowed by them already."""
+        return self.listed is not None and (self.listed.counts["all"] > HANDFUL or self.filtered)
 
     @property
     def filtered(self) -> bool:
@@ -104,7 +113,13 @@ class Panel:
 
     @property
     def address(self) -> str:
-        """The URL of this list."""
+        """The URL of this panel; that of the list for a new token, whose secret has no URL."""
+        if self.state == "form":
+            return self.url_of("new")
+        if self.editing is not None:
+            return self.url_of("edit", self.editing)
+        if self.deleting is not None:
+            return self.url_of("confirm_delete", self.deleting)
         return self.list_url()
 
     def list_url(self, **changes: object) -> str:
@@ -156,8 +171,26 @@ class Panel:
             return self.notice
         if self.state != "list" or self.listed is None:
             return ""
-        found = ngettext("%(num)s token.", "%(num)s tokens.", self.listed.matching)
-        return f"{found} {self.position}".strip()
+        return f"{self.found} {self.position}".strip()
+
+    @property
+    def found(self) -> str:
+        """How many tokens the list has, or how many of all where it is narrowed."""
+        if self.listed is None:
+            return ""
+        number, total = self.listed.matching, self.listed.counts["all"]
+        if self.filtered:
+            return ngettext("%(found)s of %(num)s token.", "%(found)s of %(num)s tokens.", total, found=number)
+        return ngettext("%(num)s token.", "%(num)s tokens.", number)
+
+    @property
+    def order(self) -> str:
+        """By what the list is sorted, in words."""
+        key = self._sort.removeprefix("-")
+        columns = {"name": _("Name"), "created": _("Created"), "expires": _("Expires"), "used": _("Last used")}
+        if self._sort.startswith("-"):
+            return _("Sorted by %(column)s, descending.", column=columns[key])
+        return _("Sorted by %(column)s, ascending.", column=columns[key])
 
     @property
     def position(self) -> str:
@@ -181,6 +214,10 @@ class Panel:
         return texts.exact_time(moment)
 
     @staticmethod
+    def short_date(moment: datetime) -> str:
+        return texts.short_date(moment)
+
+    @staticmethod
     def machine_time(moment: datetime) -> str:
         """Return a time as ``<time datetime>`` takes it."""
         return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -193,9 +230,15 @@ class Panel:
     # The form
 
     @property
-    def presets(self) -> list[int]:
+    def presets(self) -> list[tuple[str, str]]:
+        """Usual lifetimes that the host allows, each with its label; none where it allows none of them."""
         most = policy.max_lifetime()
-        return [days for days in PRESETS if most == UNLIMITED or days <= most]
+        presets = [
+            (str(days), ngettext("%(num)s day", "%(num)s days", days))
+            for days in PRESETS
+            if most == UNLIMITED or days <= most
+        ]
+        return [*presets, (str(UNLIMITED), _("Never"))] if most == UNLIMITED else presets
 
     @property
     def may_never_expire(self) -> bool:
@@ -207,15 +250,27 @@ class Panel:
         return policy.MAX_DAYS if most == UNLIMITED else most
 
     @property
+    def lifetime_range(self) -> str:
+        return policy.lifetime_range()
+
+    @property
     def expiry_text(self) -> str:
-        """When a token with the lifetime in the form expires; "" where that is not a valid lifetime."""
+        """When the lifetime in the form ends, true whatever is typed there later; "" where it is not a valid one.
+
+        The script says it of the number that is typed.
+        """
         try:
             days = policy.parse_lifetime(self.form.lifetime_days.data or "")
         except policy.TokenRefused:
             return ""
         if days == UNLIMITED:
-            return _("Never expires. Choose a date if you can: a forgotten token stays open for good.")
-        return _("Expires on %(date)s.", date=texts.format_date(self.now + timedelta(days=days)))
+            return _("With -1, the token never expires.")
+        return ngettext(
+            "A lifetime of %(num)s day ends on %(date)s.",
+            "A lifetime of %(num)s days ends on %(date)s.",
+            days,
+            date=texts.format_date(self.now + timedelta(days=days)),
+        )
 
     @property
     def suggestions(self) -> list[str]:
@@ -228,7 +283,7 @@ class Panel:
     def first_invalid_field(self) -> str:
         """The field to focus: the first with an error, else the name; "" where a message is focused instead."""
         for name in ("name", "description", "lifetime_days", "scopes"):
-            if self.form[name].errors:
+            if name in self.form and self.form[name].errors:
                 return name
         return "" if self.notice or self.form.prefilled else "name"
 

@@ -35,10 +35,11 @@ from ..store.connections import RETRY_AFTER, error_summary
 from ..texts import gettext as _
 from ..tokens import AlreadyGenerated, TokenRefused
 from .assets import FOLDER, asset_url
-from .forms import DeleteForm, GenerateForm, blank_form, linked_form, sent_form
+from .forms import DeleteForm, GenerateForm, blank_form, edit_form, linked_form, sent_form
 from .headers import wants_fragment, watch_request
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
 from .panel import Panel, list_params
+from .signed import sent_notice, sign_notice
 
 blueprint = Blueprint("access_tokens", __name__, template_folder="templates")
 
@@ -71,7 +72,7 @@ def _for_owner(view: View) -> View:
 @blueprint.get("/")
 @_for_owner
 def index(owner: str) -> ResponseReturnValue:
-    return _render(owner)
+    return _render(owner, notice=sent_notice(owner))
 
 
 @blueprint.get("/new")
@@ -139,9 +140,37 @@ def delete(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
         return _render_expired(owner, error, deleting=token, form=DeleteForm())
     if not tokens.delete(owner, token_id):
         return _not_found(owner)
-    if wants_fragment():
-        return _render(owner, notice=_("Token “%(name)s” was deleted.", name=token.name))
-    return redirect(url_for("access_tokens.index", _external=False, **list_params()), 303)
+    return _render_done(owner, _("Token “%(name)s” was deleted.", name=token.name))
+
+
+@blueprint.get("/<uuid:token_id>/edit")
+@_for_owner
+def edit(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
+    token = tokens.get(owner, token_id)
+    if token is None:
+        return _not_found(owner)
+    return _render(owner, editing=token, form=edit_form(token, sent=False))
+
+
+@blueprint.post("/<uuid:token_id>/edit")
+@_for_owner
+def update(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
+    token = tokens.get(owner, token_id)
+    if token is None:
+        return _not_found(owner)
+    form = edit_form(token, sent=True)
+    try:
+        check_csrf(current_state())
+    except CSRFError as error:
+        if form.is_ours:
+            return _render_expired(owner, error, editing=token, form=form)
+        return _render_expired(owner, error, editing=token, form=edit_form(token, sent=False))
+    if not form.validate():
+        return _render(owner, editing=token, form=form, status=422)
+    updated = tokens.update(owner, token_id, name=form.name.data, description=form.description.data)
+    if updated is None:
+        return _not_found(owner)
+    return _render_done(owner, _("Token “%(name)s” was saved.", name=updated.name))
 
 
 @blueprint.get("/<uuid:token_id>/use")
@@ -181,6 +210,14 @@ def _render(owner: str, *, status: int = 200, **shown: Any) -> Response:
     if wants_fragment():
         return make_response(render_template("access_tokens/_panel.html", access_tokens_shown=panel))
     return make_response(render_template("access_tokens/page.html", access_tokens_shown=panel), status)
+
+
+def _render_done(owner: str, notice: str) -> ResponseReturnValue:
+    """Answer a change with the list and a notice, which a redirect takes there without JavaScript."""
+    if wants_fragment():
+        return _render(owner, notice=notice)
+    values = {**list_params(), "notice": sign_notice(owner, notice)}
+    return redirect(url_for("access_tokens.index", _external=False, **values), 303)
 
 
 def _render_form(owner: str, form: GenerateForm, **shown: Any) -> Response:

@@ -9,7 +9,8 @@ from ..secret import Secret
 from ..state import current_state
 from .owners import load_owner
 
-EXPIRING_DAYS = 15
+EXPIRING = timedelta(days=15)
+"""The time before its expiry from which a token may be expiring."""
 
 
 @dataclass(eq=False)
@@ -90,14 +91,15 @@ class Page:
     counts: dict[str, int]
 
 
-def status_at(moment: datetime, expires_at: datetime | None) -> str:
-    """Return the status of a token at a time: active, expiring (15 days or less are left) or expired.
+def status_at(moment: datetime, created_at: datetime, expires_at: datetime | None) -> str:
+    """Return the status of a token at a time: active, expiring or expired.
 
-    A token expires at the very instant (RFC 7519 §4.1.4).
+    It is expiring when at most 15 days and at most a quarter of its lifetime are left, and expires at the very instant
+    (RFC 7519 §4.1.4).
     """
     if expires_at is None:
         return "active"
     left = expires_at - moment
     if left <= timedelta(0):
         return "expired"
-    return "expiring" if left <= timedelta(days=EXPIRING_DAYS) else "active"
+    return "expiring" if left <= EXPIRING and left * 4 <= expires_at - created_at else "active"

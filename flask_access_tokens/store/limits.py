@@ -12,8 +12,10 @@ from .. import clock
 from ..clock import as_utc
 from ..policy import TokenRefused
 from ..state import UNLIMITED, State
-from ..texts import ngettext
+from ..texts import gettext as _
+from ..texts import ngettext, relative_time
 from .connections import reading
+from .rows import select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
 
 _CANDIDATES = 100
@@ -36,7 +38,7 @@ def insert_within_limit(connection: Connection, state: State, owner_id: str, row
         return
     free = _free_places(connection, state, owner_id, limit)
     if not free:
-        raise _refusal(limit)
+        raise _refusal(state, owner_id, limit)
     whole = connection.begin_nested()
     # First without a seat, so that a duplicate seat is told from another violation, such as that of the nonce.
     connection.execute(insert(table), row)
@@ -52,7 +54,7 @@ def insert_within_limit(connection: Connection, state: State, owner_id: str, row
         whole.commit()
         return
     whole.rollback()
-    raise _refusal(limit)
+    raise _refusal(state, owner_id, limit)
 
 
 def seat(owner_id: str, place: int) -> str:
@@ -72,7 +74,7 @@ def _free_places(connection: Connection, state: State, owner_id: str, limit: int
     expired = {row[0] for row in held if row[3] is not None and as_utc(row[3]) <= moment}
     live = [row[2] for row in held if row[0] not in expired]
     if len(live) >= limit:
-        raise _refusal(len(live))
+        raise _refusal(state, owner_id, len(live))
     if expired:
         given_back = and_(of_owner(state, owner_id), table.c.id.in_(expired), expires <= moment)
         connection.execute(update(table).where(given_back).values(seat=None))
@@ -96,11 +98,30 @@ def _allowed_places(limit: int, places: Iterable[int]) -> int:
     return limit
 
 
-def _refusal(held: int) -> TokenRefused:
-    return TokenRefused(
-        ngettext(
-            "You already have %(num)s token, the most allowed. Delete it first.",
-            "You already have %(num)s tokens, the most allowed. Delete one first.",
-            held,
-        )
+def _refusal(state: State, owner_id: str, held: int) -> TokenRefused:
+    """Return the refusal, which names the live token that has gone unused for longest."""
+    message = ngettext(
+        "You already have %(num)s token, the most allowed. Delete it first.",
+        "You already have %(num)s tokens, the most allowed. Delete one first.",
+        held,
     )
+    moment = clock.now()
+    with reading(state) as reader:
+        rows = reader.execute(select_tokens(state).where(of_owner(state, owner_id))).all()
+    live = [token for row in rows if is_of_owner(row, owner_id) and not (token := token_from_row(row, moment)).expired]
+    if not live:
+        return TokenRefused(message)
+    oldest = min(live, key=lambda token: (token.last_used_at is not None, token.last_used_at or token.created_at))
+    if oldest.last_used_at is None:
+        hint = _(
+            "“%(name)s” has never been used; it was generated %(distance)s.",
+            name=oldest.name,
+            distance=relative_time(oldest.created_at, moment),
+        )
+    else:
+        hint = _(
+            "“%(name)s” has gone unused for longest; it was last used %(distance)s.",
+            name=oldest.name,
+            distance=relative_time(oldest.last_used_at, moment),
+        )
+    return TokenRefused(f"{message} {hint}")

@@ -1,17 +1,22 @@
 """The listing: one page of an owner's tokens, searched, filtered and sorted."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from .. import clock, policy
+from ..clock import as_utc
 from ..state import State, current_state
 from .connections import reading, reads
-from .entities import EXPIRING_DAYS, Page
+from .entities import EXPIRING, Page, status_at
 from .rows import select_tokens, token_from_row
 from .table import compares_exactly, is_of_owner, of_owner, token_table
+
+HINT_TAIL = 4
+"""Characters of a secret at the end of its hint."""
 
 
 @reads
@@ -27,8 +32,9 @@ def page(
     """Return one page of an owner's tokens; live tokens come before expired ones.
 
     :param owner_id: the host's ID of the owner.
-    :param search: a part of the name, in any case.
-    :param status: ``active``, ``expiring``, ``expired`` or ``unused``; anything else stands for all of them.
+    :param search: a part of the name, the description, a scope or the hint, in any case, or a token ID.
+    :param status: ``active`` (expiring tokens included), ``expiring``, ``expired`` or ``unused``; anything else stands
+        for all of them.
     :param sort: ``name``, ``created``, ``expires`` or ``used``, with ``-`` in front for the reverse order; anything
         else is the newest first.
     :param number: the page, counted from 1; a number beyond the last page gives the last one.
@@ -43,7 +49,6 @@ def page(
     order = _order(table, sort, conditions["expired"])
     with reading(state) as reader:
         mine = _of_exact_owner(state, reader, owner)
-        chosen = and_(mine, conditions[status]) if status in conditions else mine
         counted = reader.execute(
             select(
                 func.count(model.id).label("all"),
@@ -51,11 +56,18 @@ def page(
             ).where(mine)
         )
         counts: dict[str, int] = dict(counted.mappings().one())
+        if counts["expiring"]:
+            # Databases subtract times in different ways.
+            soon = select(model.id, model.created_at, model.expires_at).where(mine, conditions["expiring"])
+            ids = [row[0] for row in reader.execute(soon) if _status(row, moment) == "expiring"]
+            counts["expiring"] = len(ids)
+            conditions["expiring"] = model.id.in_(ids)
+        chosen = and_(mine, conditions[status]) if status in conditions else mine
         statement = select_tokens(state).where(chosen).order_by(*order)
         if search:
             # In Python, because databases fold the case of ASCII only, of everything, or of nothing.
-            names = reader.execute(select(model.id, model.name).where(chosen).order_by(*order)).all()
-            ids = [row[0] for row in names if search.casefold() in row[1].casefold()]
+            texts = select(model.id, model.name, model.description, model.scopes, model.hint)
+            ids = [row[0] for row in reader.execute(texts.where(chosen).order_by(*order)) if _matches(row, search)]
             matching = len(ids)
         else:
             matching = counts.get(status, counts["all"])
@@ -70,6 +82,18 @@ def page(
     return Page([token_from_row(row, moment) for row in rows], matching, number, pages, counts)
 
 
+def _status(row: Sequence[Any], moment: datetime) -> str:
+    return status_at(moment, as_utc(row[1]), as_utc(row[2]))
+
+
+def _matches(row: Sequence[Any], search: str) -> bool:
+    """Return whether a search finds a row of a token ID, texts and a hint, of which the end is enough."""
+    wanted = search.casefold()
+    *texts, hint = (text.casefold() for text in row[1:])
+    is_hint = len(wanted) >= HINT_TAIL and hint.endswith(wanted.replace("...", "…"))
+    return is_hint or str(row[0]) == wanted or any(wanted in text for text in texts)
+
+
 def _of_exact_owner(state: State, reader: Connection | Session, owner_id: str) -> ColumnElement[bool]:
     """Return the condition that a row belongs to exactly this owner, compared in Python where a collation might."""
     mine = of_owner(state, owner_id)
@@ -81,12 +105,11 @@ def _of_exact_owner(state: State, reader: Connection | Session, owner_id: str) -
 
 
 def _conditions(table: Table, moment: datetime) -> dict[str, ColumnElement[bool]]:
-    """Return the condition of each status."""
+    """Return the condition of each status; that of expiring tokens leaves the share of their lifetime aside."""
     expires = table.c.expires_at
-    soon = moment + timedelta(days=EXPIRING_DAYS)
     return {
-        "active": or_(expires.is_(None), expires > soon),
-        "expiring": and_(expires > moment, expires <= soon),
+        "active": or_(expires.is_(None), expires > moment),
+        "expiring": and_(expires > moment, expires <= moment + EXPIRING),
         "expired": expires <= moment,
         "unused": table.c.last_used_at.is_(None),
     }

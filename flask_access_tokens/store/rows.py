@@ -36,18 +36,18 @@ def select_tokens(state: State, *more: str) -> Select[Any]:
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
     """Return the token of a row that begins with :data:`COLUMNS`, with its status at a time."""
     id_, owner_id, name, description, scopes, created_at, expires_at, last_used_at, hint = row[:9]
-    expires_at = expires_at and as_utc(expires_at)
+    created_at, expires_at = as_utc(created_at), expires_at and as_utc(expires_at)
     return Token(
         id_,
         str(owner_id),
         name,
         description,
         tuple(scopes.split(" ")) if scopes else (),
-        as_utc(created_at),
+        created_at,
         expires_at,
         last_used_at and as_utc(last_used_at),
         hint,
-        status_at(moment, expires_at),
+        status_at(moment, created_at, expires_at),
     )
 
 

@@ -1,22 +1,13 @@
-"""Accessibility of the page: keyboard, screen reader, phone, large type, color schemes, and valid HTML."""
+"""Accessibility of the page: keyboard, screen reader, phone, large type, and color schemes."""
 
-import importlib
-import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
 
-from flask_access_tokens import clock
-from host import bearer
+from rows import fill_list
 from sites import Site, announcement, open_form, press, send
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -24,25 +15,12 @@ AXE = """async (rules) => {
   const { violations } = await axe.run({ runOnly: rules });
   return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target }) => `${id} ${target} ${help}`));
 }"""
-ROOT = Path(__file__).parents[2]
-
-
-def fill_list(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens of every kind: active, described, used, expiring, expired."""
-    site.host.generate("ann", "Nightly backup", description="Copies the notes. Ask Bob.", scopes=["read"])
-    used = site.host.generate("ann", "Build server", lifetime_days=-1, scopes=["read", "write"])
-    site.host.app.test_client().get("/api", headers=bearer(used.secret))
-    site.host.generate("ann", "Visitor", lifetime_days=5)
-    real = clock.now
-    monkeypatch.setattr(clock, "now", lambda: real() - timedelta(days=40))
-    site.host.generate("ann", "Old laptop", lifetime_days=30)
-    monkeypatch.setattr(clock, "now", real)
 
 
 def states(page: Page) -> Iterator[str]:
     """Drive a page with a full list through its states and yield the name of each."""
     yield "list"
-    page.locator("summary").first.click()
+    page.locator(".access-tokens-hint").first.click()
     yield "details"
     page.keyboard.press("Escape")
     open_form(page)
@@ -50,7 +28,7 @@ def states(page: Page) -> Iterator[str]:
     send(page)
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
     yield "form with errors"
-    page.get_by_role("button", name="30 days").click()
+    page.get_by_label("30 days").check()
     page.get_by_label("Name").fill("Spreadsheet")
     send(page)
     expect(page.get_by_label("Your new token")).to_be_visible()
@@ -62,7 +40,7 @@ def states(page: Page) -> Iterator[str]:
     expect(page.get_by_text("cannot be undone")).to_have_count(0)
     page.get_by_label("Search tokens").fill("zebra")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_text("No token matches.")).to_be_visible()
+    expect(page.get_by_text("No tokens match.")).to_be_visible()
     yield "nothing found"
 
 
@@ -70,7 +48,7 @@ def test_axe_finds_no_violation_in_any_state_in_light_dark_and_forced_colors(
     make_site: Callable[..., Site], npm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
-    fill_list(site, monkeypatch)
+    fill_list(site.host, monkeypatch)
     page = site.visit()
     page.evaluate((npm / "axe-core" / "axe.min.js").read_text())
     found: list[str] = []
@@ -94,7 +72,7 @@ def test_nothing_scrolls_horizontally_on_a_phone_in_large_type_or_with_text_spac
     make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
-    fill_list(site, monkeypatch)
+    fill_list(site.host, monkeypatch)
     site.host.generate("ann", "w" * 100, description="d" * 255, scopes=["read", "write"])
     page = site.visit()
     wide: list[str] = []
@@ -144,11 +122,12 @@ def test_generating_copying_and_deleting_work_with_the_keyboard_alone(make_site:
     press(page, "Enter")
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("Name")).to_be_focused()
-    expect(page.get_by_label("Name")).to_have_accessible_description(re.compile("Give the token a name"))
+    expect(page.get_by_label("Name")).to_have_accessible_description(re.compile("Enter a name so you can recognize"))
     page.keyboard.type("robot")
-    go_to("30 days")
-    press(page, "Space")
-    expect(page.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
+    while not page.get_by_role("radio", name="365 days").evaluate("radio => radio === document.activeElement"):
+        page.keyboard.press("Tab")
+    press(page, "ArrowLeft")
+    expect(page.get_by_role("radio", name="90 days")).to_be_checked()
     expect(announcement(page)).to_contain_text("Expires on")
     region = announcement(page).element_handle()
     assert region is not None
@@ -189,68 +168,83 @@ def test_nothing_is_animated_with_reduced_motion(make_site: Callable[..., Site])
     assert page.evaluate(moving) == 0
 
 
-VALIDATOR = {
-    "root": True,
-    "extends": ["html-validate:recommended", "html-validate:standard"],
-    "rules": {
-        # On a phone CSS displays the table as blocks, and browsers may then drop the implicit roles.
-        "no-redundant-role": "off",
-        # Jinja leaves whitespace in the demo where a tag has a line of its own.
-        "no-trailing-whitespace": "off",
-        # Checkboxes of one name are one field with several values.
-        "form-dup-name": ["error", {"shared": ["checkbox"]}],
-    },
-}
-MINIMAL = '<!DOCTYPE html>\n<html lang="en"><head><title>Mine</title></head><body><main>\n{}\n</main></body></html>'
-
-
-def demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """A test client that is signed in to a copy of the demo in the folder."""
-    shutil.copytree(ROOT / "demo_app", folder / "demo_app", ignore=shutil.ignore_patterns("instance", "__pycache__"))
-    monkeypatch.syspath_prepend(folder)
-    app: Flask = importlib.import_module("demo_app").create_app()
-    app.config["WTF_CSRF_ENABLED"] = False
-    visitor = app.test_client()
-    visitor.post("/sign-in/ann")
-    return visitor
-
-
-def test_the_html_of_every_state_is_valid_as_a_page_a_fragment_and_in_the_demo(
-    make_site: Callable[..., Site], npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_open_details_of_a_token_close_with_escape_from_anywhere_and_when_the_focus_moves_on(
+    make_site: Callable[..., Site],
 ) -> None:
-    site = make_site(WTF_CSRF_ENABLED=False)
-    fill_list(site, monkeypatch)
-    folder = tmp_path / "answers"
-    folder.mkdir()
+    site = make_site()
+    for name in ("older", "newer"):
+        site.host.generate("ann", name)
+    page = site.visit()
+    hint, details = page.locator(".access-tokens-hint").first, page.locator(".access-tokens-details").first
+    hint.click()
+    expect(details).to_be_visible()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Escape")
+    expect(details).to_be_hidden()
+    hint.press("Enter")
+    expect(details).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Edit token newer")).to_be_focused()
+    expect(details).to_be_hidden()
 
-    def save(kind: str, ann: Any, bob: Any, page: str = "{}", **settings: Any) -> None:
-        answers = {
-            "empty": bob.get("/access-tokens/", **settings),
-            "list": ann.get("/access-tokens/?sort=-name", **settings),
-            "search": ann.get("/access-tokens/?q=zebra", **settings),
-            "form": ann.get("/access-tokens/new", **settings),
-            "errors": ann.post("/access-tokens/new", data={"lifetime_days": "x", "scopes": "x"}, **settings),
-            "generated": ann.post("/access-tokens/new", data={"name": kind, "lifetime_days": "7"}, **settings),
-        }
-        ask = re.findall(r'"(/access-tokens/[^"]+/delete)', answers["generated"].text)
-        answers["asking"] = ann.get(ask[0], **settings)
-        for state, answer in answers.items():
-            (folder / f"{kind}-{state}.html").write_text(page.format(answer.text))
 
-    ann, bob = site.host.client("ann"), site.host.client("bob")
-    save("page", ann, bob)
-    save("fragment", ann, bob, MINIMAL, headers={"HX-Request": "true"})
-    visitor = demo(tmp_path, monkeypatch)
-    save("demo", visitor, visitor)
-    (folder / "demo-home.html").write_text(visitor.get("/").text)
-    (folder / "rules.json").write_text(json.dumps(VALIDATOR))
-    program = npm / "html-validate" / "bin" / "html-validate.mjs"
-    # Into a file: the program may exit before a pipe has received all of its output.
-    arguments = ["--config", "rules.json", "--formatter", "json=found.json", "."]
-    subprocess.run(["node", program, *arguments], cwd=folder, capture_output=True, check=False, timeout=60)
-    reports = json.loads((folder / "found.json").read_text())
-    assert [
-        f"{Path(report['filePath']).name}:{found['line']} {found['message']}"
-        for report in reports
-        for found in report["messages"]
-    ] == []
+def test_the_live_region_is_empty_once_something_else_happens(make_site: Callable[..., Site]) -> None:
+    site = make_site()
+    page = site.visit()
+    open_form(page)
+    page.get_by_role("radio", name="30 days").check()
+    expect(announcement(page)).to_contain_text("Expires on")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="Access tokens")).to_be_visible()
+    expect(announcement(page)).not_to_contain_text("Expires on")
+
+
+def test_in_forced_colors_the_hovered_button_and_the_chosen_filter_stay_readable(
+    make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    fill_list(site.host, monkeypatch)
+    page = site.visit(forced_colors="active")
+    colors = """element => {
+      const { backgroundColor, color } = getComputedStyle(element);
+      return [backgroundColor, color];
+    }"""
+    button = page.get_by_role("link", name="Generate new token")
+    shown = button.evaluate(colors)
+    button.hover()
+    assert button.evaluate(colors) == shown
+    assert page.get_by_role("link", name="All").evaluate(colors) == shown
+    assert shown[0] != shown[1]
+    assert page.get_by_role("link", name="Active").evaluate(colors) != shown
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_everything_that_can_be_pressed_is_at_least_24_pixels_high_and_wide(
+    make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    site = make_site()
+    fill_list(site.host, monkeypatch)
+    page = site.visit(viewport={"width": width, "height": 700})
+    small = """[...document.querySelectorAll("#access-tokens :is(a, button, label, input:not([type=hidden]))")]
+      .filter((each) => !each.matches("[type=radio], [type=checkbox], label:not(:has(input))"))
+      .map((each) => [each.textContent.trim(), each.getBoundingClientRect()])
+      .filter(([, { width, height }]) => height > 0 && (height < 24 || width < 24))
+      .map(([text, { width, height }]) => `${text}: ${width} × ${height}`)"""
+    assert page.evaluate(small) == []
+    open_form(page)
+    assert page.evaluate(small) == []
+
+
+def test_on_a_phone_a_token_takes_little_height_and_delete_stands_beside_its_name(
+    make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    fill_list(site.host, monkeypatch)
+    page = site.visit(viewport={"width": 375, "height": 700})
+    row = page.get_by_role("row", name="Phone")
+    box, delete = row.bounding_box(), row.get_by_role("button", name="Delete token Phone").bounding_box()
+    assert box is not None
+    assert delete is not None
+    assert box["height"] <= 110
+    assert delete["y"] - box["y"] < 24
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -41,27 +41,51 @@ def test_a_refused_form_focuses_its_first_invalid_field(site: Site) -> None:
     field = page.get_by_label("Lifetime (days)")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
-    expect(field).to_have_accessible_description(re.compile("1 to 99999 days"))
+    expect(field).to_have_accessible_description(re.compile("1 to 99,999 days"))
     expect(field).to_have_value("many")
     expect(page.get_by_label("Name")).to_have_value("fine")
 
 
-def test_presets_set_the_number_and_update_the_expiry_date(site: Site) -> None:
+def test_presets_and_the_number_follow_each_other_and_update_the_expiry_date(site: Site) -> None:
     page = site.visit("/access-tokens/new")
-    expect(page.get_by_role("button", name="365 days")).to_have_attribute("aria-pressed", "true")
-    first = page.locator("[data-expiry-text]").inner_text()
-    assert re.fullmatch(r"Expires on \d+ \w+ \d{4}\.", first)
-    page.get_by_role("button", name="30 days").click()
-    expect(page.get_by_label("Lifetime (days)")).to_have_value("30")
-    expect(page.locator("[data-expiry-text]")).not_to_have_text(first)
-    page.get_by_label("Lifetime (days)").fill("365")
-    expect(page.locator("[data-expiry-text]")).to_have_text(first)
-    page.get_by_role("button", name="Never").click()
-    expect(page.locator("[data-expiry-text]")).to_contain_text("Never expires.")
-    page.get_by_role("button", name="Custom").click()
-    expect(page.get_by_label("Lifetime (days)")).to_be_focused()
-    page.get_by_role("button", name="Laptop").click()
-    expect(page.get_by_label("Name")).to_have_value("Laptop")
+    number, sentence = page.get_by_label("Lifetime (days)"), page.locator("[data-expiry-text]")
+    expect(page.get_by_role("radio", name="365 days")).to_be_checked()
+    expect(sentence).to_have_text(re.compile(r"Expires on \d+ \w+ \d{4}\."))
+    first = sentence.inner_text()
+    page.get_by_role("radio", name="30 days").check()
+    expect(number).to_have_value("30")
+    expect(sentence).not_to_have_text(first)
+    expect(announcement(page)).to_have_text(sentence.inner_text())
+    number.fill("365")
+    expect(sentence).to_have_text(first)
+    expect(page.get_by_role("radio", name="365 days")).to_be_checked()
+    number.fill("41")
+    expect(page.get_by_role("radio", name="Custom")).to_be_checked()
+    page.get_by_role("radio", name="Never").check()
+    expect(number).to_have_value("-1")
+    expect(sentence).to_have_text(
+        "This token will never expire. Set an expiration if you can, in case it is forgotten or leaked."
+    )
+    page.get_by_role("radio", name="Custom").check()
+    expect(number).to_have_value("")
+    expect(sentence).to_have_text("")
+
+
+def test_without_javascript_a_preset_counts_and_the_sentence_stays_true(site: Site) -> None:
+    page = site.visit("/access-tokens/new", java_script_enabled=False)
+    expect(page.locator("[data-expiry-text]")).to_contain_text("A lifetime of 365 days ends on")
+    for name, typed, chosen, days in (("a", "", "30 days", 30), ("b", "41", "", 41), ("c", "", "Custom", 365)):
+        page.goto(f"{site.address}/access-tokens/new")
+        page.locator("#access-tokens-name").fill(name)
+        if typed:
+            page.get_by_label("Lifetime (days)").fill(typed)
+        if chosen:
+            page.get_by_role("radio", name=chosen).check()
+        page.get_by_role("button", name="Generate", exact=True).click()
+        token = site.host.find(page.get_by_label("Your new token").input_value())
+        assert token is not None
+        assert token.expires_at is not None
+        assert (token.expires_at - token.created_at).days == days
 
 
 def test_a_server_error_is_shown_on_the_page_and_announced(site: Site) -> None:
@@ -69,8 +93,8 @@ def test_a_server_error_is_shown_on_the_page_and_announced(site: Site) -> None:
     page.get_by_label("Name").fill("patient")
     site.forced_status = 503
     page.get_by_role("button", name="Generate", exact=True).click()
-    expect(page.locator("[data-failure]")).to_contain_text("The server could not do this now.")
-    expect(announcement(page)).to_contain_text("The server could not do this now.")
+    expect(page.locator("[data-failure]")).to_contain_text("Something went wrong on the server.")
+    expect(announcement(page)).to_contain_text("Something went wrong on the server.")
     site.forced_status = 0
     page.route("**/new", lambda route: route.abort())
     page.get_by_role("button", name="Generate", exact=True).click()
@@ -95,12 +119,14 @@ def test_an_ended_session_redirects_to_the_sign_in(site: Site) -> None:
 
 
 def test_without_javascript_a_token_is_generated_and_deleted(site: Site) -> None:
+    for number in range(5):
+        site.host.generate("ann", f"robot {number}")
     page = site.visit(java_script_enabled=False)
     page.get_by_role("link", name="Generate new token").click()
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Name").fill("plain")
-    page.get_by_label("read", exact=True).check()
+    page.get_by_label("Read things").check()
     page.get_by_role("button", name="Generate", exact=True).click()
     secret = page.get_by_label("Your new token").input_value()
     token = site.host.find(secret)
@@ -119,7 +145,8 @@ def test_without_javascript_a_token_is_generated_and_deleted(site: Site) -> None
     expect(page).to_have_url(re.compile(r"q=PLA&sort=-used$"))
     page.get_by_role("button", name="Delete token plain").click()
     page.get_by_role("button", name="Delete token", exact=True).click()
-    expect(page).to_have_url(re.compile(r"/access-tokens/\?q=PLA&sort=-used$"))
+    expect(page).to_have_url(re.compile(r"/access-tokens/\?q=PLA&sort=-used&notice="))
+    expect(page.get_by_text("Token “plain” was deleted.")).to_be_visible()
     assert site.host.find(secret) is None
     assert ["422" in text for text in site.errors] == [True]
     site.errors.clear()

@@ -78,7 +78,7 @@ def test_a_link_may_prefill_the_form_but_only_submitted_values_count(host: Host)
 def test_a_form_without_a_lifetime_is_refused(host: Host) -> None:
     answer = host.client("ann").post(NEW, data={"name": "CI"})
     assert answer.status_code == 422
-    assert "1 to 99999 days" in error_of(answer, "lifetime_days")
+    assert "1 to 99,999 days" in error_of(answer, "lifetime_days")
     assert held(host) == []
 
 

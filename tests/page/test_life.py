@@ -23,15 +23,17 @@ def test_a_person_generates_uses_and_deletes_a_token(stored_host: Host) -> None:
     (field,) = [element for element in page.all("input") if element.attributes.get("value") == secret]
     assert "readonly" in field.attributes
     assert "Your new token" in generated.text
-    assert "cannot be shown again" in " ".join(page.text.split())
+    assert "won't be able to see it again" in " ".join(page.text.split())
     called = stored_host.client().get("/api", headers=bearer(secret))
     assert called.get_json() == {"owner": "ann", "scopes": ["read"]}
     (token,) = [found for found in [stored_host.find(secret)] if found]
     question = Page(client.get(delete_path(token)))
     assert "cannot be undone" in question.text
-    assert "will stop working" in question.text
+    assert "Any program using this token will immediately lose access." in question.text
     deleted = client.post(delete_path(token), data=answer_to_question(client, token))
-    assert (deleted.status_code, deleted.location) == (303, PAGE)
+    assert deleted.status_code == 303
+    assert "Token “laptop” was deleted." in Page(client.get(deleted.location)).text
+    assert "was deleted" not in client.get(PAGE).text
     assert stored_host.client().get("/api", headers=bearer(secret)).status_code == 401
     assert stored_host.rows() == []
 

@@ -41,19 +41,15 @@ def names(page: Page) -> list[str]:
 
 
 def presets(page: Page) -> list[str]:
-    return [
-        element.attributes["data-value"]
-        for element in page.all("button", data_fills="access-tokens-lifetime_days")
-        if "data-value" in element.attributes
-    ]
+    return [element.attributes["value"] for element in page.all("input", name="lifetime_preset")]
 
 
 @pytest.mark.parametrize(
     ("longest", "offered"),
     [
-        (-1, ["7", "30", "60", "90", "365", "-1"]),
-        (365, ["7", "30", "60", "90", "365"]),
-        (60, ["7", "30", "60"]),
+        (-1, ["7", "30", "60", "90", "365", "-1", ""]),
+        (365, ["7", "30", "60", "90", "365", ""]),
+        (60, ["7", "30", "60", ""]),
         (5, []),
     ],
 )
@@ -67,12 +63,11 @@ def test_presets_above_the_hosts_maximum_are_hidden(
 def test_the_form_shows_the_expiry_date_in_words(host: Host) -> None:
     page = Page(host.client("ann").get(NEW, query_string={"lifetime_days": "30"}))
     ending = clock.now() + timedelta(days=30)
-    assert f"Expires on {ending.day} {ending:%B} {ending.year}." in page.text
+    assert f"A lifetime of 30 days ends on {ending.day} {ending:%B} {ending.year}." in page.text
     page = Page(host.client("ann").get(NEW, query_string={"lifetime_days": "-1"}))
-    assert "Never expires." in page.text
+    assert "With -1, the token never expires." in page.text
     assert (
-        "Expires on"
-        not in Page(host.client("ann").get(NEW, query_string={"lifetime_days": "many"})).all("main")[0].text
+        "ends on" not in Page(host.client("ann").get(NEW, query_string={"lifetime_days": "many"})).all("main")[0].text
     )
 
 
@@ -88,10 +83,7 @@ def test_every_field_has_a_description_and_browser_validation_is_off(host: Host)
 
 def test_suggested_names_exclude_those_already_in_use(host: Host) -> None:
     def suggested() -> list[str]:
-        return [
-            element.text
-            for element in Page(host.client("ann").get(NEW)).all("button", data_fills="access-tokens-name")
-        ]
+        return [element.attributes["value"] for element in Page(host.client("ann").get(NEW)).all("option")]
 
     assert "Laptop" in suggested()
     host.generate("ann", "LAPTOP")
@@ -102,9 +94,10 @@ def test_suggested_names_exclude_those_already_in_use(host: Host) -> None:
 
 def test_expired_tokens_are_listed_last_and_marked_as_expired(host: Host) -> None:
     expired = host.generate("ann", "gone").token
-    host.generate("ann", "soon", lifetime_days=15)
-    host.generate("ann", "later", lifetime_days=16)
+    soon = host.generate("ann", "soon", lifetime_days=15).token
+    host.generate("ann", "later", lifetime_days=15)
     set_times(host, expired, expires_at=clock.now() - timedelta(days=3))
+    set_times(host, soon, created_at=clock.now() - timedelta(days=45))
     for sort in ("", "name", "-name", "created", "expires", "-expires", "-used"):
         page = Page(host.client("ann").get(LIST, query_string={"sort": sort}))
         assert names(page)[-1] == "gone", sort
@@ -121,14 +114,31 @@ def test_expired_tokens_are_listed_last_and_marked_as_expired(host: Host) -> Non
 
 def test_counts_link_to_the_tokens_they_count(host: Host) -> None:
     set_times(host, host.generate("ann", "old").token, expires_at=clock.now())
-    host.generate("ann", "soon", lifetime_days=2)
-    host.generate("ann", "new")
+    soon = host.generate("ann", "soon", lifetime_days=2).token
+    set_times(host, soon, created_at=clock.now() - timedelta(days=7))
+    for name in ("new", "phone", "laptop", "robot"):
+        host.generate("ann", name)
     client = host.client("ann")
     page = Page(client.get(LIST))
     links = {element.text: element.attributes["href"] for element in page.all("a") if re.search(r"\d$", element.text)}
-    assert list(links) == ["All 3", "Active 1", "Expiring soon 1", "Expired 1", "Never used 3"]
+    assert list(links) == ["All 6", "Active 5", "Expiring soon 1", "Expired 1", "Never used 6"]
     assert names(Page(client.get(links["Expired 1"]))) == ["old"]
     assert names(Page(client.get(links["Expiring soon 1"]))) == ["soon"]
+    assert "soon" in names(Page(client.get(links["Active 5"])))
+
+
+def test_search_and_filters_appear_where_a_person_has_more_than_a_handful_of_tokens(host: Host) -> None:
+    client = host.client("ann")
+    for number in range(5):
+        host.generate("ann", f"robot {number}")
+    assert Page(client.get(LIST)).all("input", type="search") == []
+    assert len(Page(client.get(LIST, query_string={"q": "robot 1"})).all("input", type="search")) == 1
+    host.generate("ann", "laptop")
+    page = Page(client.get(LIST))
+    assert len(page.all("input", type="search")) == 1
+    assert page.all("select") == []
+    assert "of 6 tokens" not in page.text
+    assert "5 of 6 tokens." in Page(client.get(LIST, query_string={"q": "robot"})).text
 
 
 def test_links_keep_the_state_of_the_list_and_drop_unknown_values(host: Host) -> None:
@@ -293,7 +303,5 @@ def test_every_template_and_custom_property_is_documented() -> None:
     for template in (package / "page" / "templates" / "access_tokens").iterdir():
         assert f"`{template.name}`" in described
     style = (package / "page" / "static" / "access-tokens.css").read_text()
-    listed, used = style.split("*/", 1)
-    properties = set(re.findall(r"--access-tokens-[a-z-]+", used))
-    assert properties == set(re.findall(r"--access-tokens-[a-z-]+", listed))
+    properties = set(re.findall(r"var\((--access-tokens-[a-z-]+)", style))
     assert properties == set(re.findall(r"^\| `(--access-tokens-[a-z-]+)`", described, re.MULTILINE))

@@ -25,7 +25,7 @@ def test_a_new_token_is_shown_once_selected_and_ready_to_copy(site: Site) -> Non
     expect(field).to_be_focused()
     expect(field).to_have_attribute("readonly", "")
     assert page.evaluate("getSelection().toString()") == secret
-    expect(page.get_by_text("It cannot be shown again.")).to_be_visible()
+    expect(page.get_by_text("You won't be able to see it again.")).to_be_visible()
     expect(page.get_by_role("row", name="laptop")).to_contain_text("Never")
     command = page.locator("pre").inner_text()
     assert command == f'curl -H "Authorization: Bearer $TOKEN" {site.address}/api'
@@ -64,7 +64,7 @@ def test_a_failed_copy_shows_an_error_and_the_token_stays_selected(site: Site) -
     page.evaluate("document.execCommand = () => false")
     secret = generate(page)
     page.get_by_role("button", name="Copy token to clipboard").click()
-    expect(page.locator("[data-failure]")).to_contain_text("Copy the marked text yourself.")
+    expect(page.locator("[data-failure]")).to_contain_text("Copy the selected text manually.")
     assert page.evaluate("getSelection().toString()") == secret
 
 
@@ -104,7 +104,7 @@ def test_the_secret_is_in_no_storage_url_or_history(site: Site) -> None:
     assert secret not in kept
     assert secret not in json.dumps(page.context.cookies())
     page.get_by_role("button", name="Done").click()
-    expect(page.get_by_label("Search tokens")).to_be_visible()
+    expect(page.get_by_label("Your new token")).to_have_count(0)
     assert secret not in page.content()
 
 

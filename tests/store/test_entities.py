@@ -166,24 +166,32 @@ def test_a_copy_is_a_token_whose_owner_is_loaded_again(host: Host, copied: Calla
 
 
 @pytest.mark.parametrize(
-    ("left", "status"),
+    ("days", "left", "status"),
     [
-        (timedelta(days=15, microseconds=1), "active"),
-        (timedelta(days=15), "expiring"),
-        (timedelta(microseconds=1), "expiring"),
-        (timedelta(0), "expired"),
-        (timedelta(microseconds=-1), "expired"),
+        (90, timedelta(days=15, microseconds=1), "active"),
+        (90, timedelta(days=15), "expiring"),
+        (60, timedelta(days=15), "expiring"),
+        (40, timedelta(days=10, microseconds=1), "active"),
+        (40, timedelta(days=10), "expiring"),
+        (7, timedelta(days=7), "active"),
+        (7, timedelta(hours=42, microseconds=1), "active"),
+        (7, timedelta(hours=42), "expiring"),
+        (30, timedelta(microseconds=1), "expiring"),
+        (30, timedelta(0), "expired"),
+        (30, timedelta(microseconds=-1), "expired"),
     ],
 )
 def test_the_status_of_a_token_is_the_one_at_the_time_it_was_read(
-    stored_host: Host, clock: Any, left: timedelta, status: str
+    stored_host: Host, clock: Any, days: int, left: timedelta, status: str
 ) -> None:
-    new = stored_host.generate(lifetime_days=30)
+    new = stored_host.generate(lifetime_days=days)
     assert new.token.status == "active"
-    clock.moment += timedelta(days=30) - left
+    clock.moment += timedelta(days=days) - left
     with stored_host.app.app_context():
         (token,) = tokens.owned_by("ann")
+        page = tokens.page("ann", status=status)
     assert (token.status, token.expired) == (status, status == "expired")
+    assert ([each.id for each in page.tokens], page.counts[status]) == ([token.id], 1)
 
 
 def test_a_token_that_never_expires_is_active(host: Host, clock: Any) -> None:

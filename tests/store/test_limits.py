@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from flask_access_tokens import tokens
 from flask_access_tokens.tokens import TokenRefused
-from host import Clock, Host
+from host import Clock, Host, bearer
 from load import at_once
 
 
@@ -21,7 +21,7 @@ def test_the_limit_counts_live_tokens_of_one_owner(stored_host: Host, clock: Clo
     with stored_host.app.app_context():
         with pytest.raises(TokenRefused) as refusal:
             tokens.generate("ann", "laptop")
-        assert str(refusal.value) == "You already have 2 tokens, the most allowed. Delete one first."
+        assert str(refusal.value).startswith("You already have 2 tokens, the most allowed. Delete one first. ")
         assert refusal.value.field is None
         assert len(tokens.owned_by("ann")) == 2
     clock.pass_(days=1)
@@ -33,7 +33,31 @@ def test_a_limit_of_one_is_in_the_singular(host: Host) -> None:
     host.generate("ann")
     with host.app.app_context(), pytest.raises(TokenRefused) as refusal:
         tokens.generate("ann", "laptop")
-    assert str(refusal.value) == "You already have 1 token, the most allowed. Delete it first."
+    assert str(refusal.value) == (
+        "You already have 1 token, the most allowed. Delete it first."
+        " “laptop” has never been used; it was generated just now."
+    )
+
+
+def test_the_refusal_names_the_token_that_has_gone_unused_for_longest(stored_host: Host, clock: Clock) -> None:
+    stored_host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 3
+    secrets = [stored_host.generate("ann", name).secret for name in ("oldest", "unused", "newest")]
+
+    def hint() -> str:
+        with stored_host.app.app_context(), pytest.raises(TokenRefused) as refusal:
+            tokens.generate("ann", "one more")
+        return str(refusal.value).rpartition("Delete one first. ")[2]
+
+    def use(secret: str) -> None:
+        clock.pass_(hours=1)
+        assert stored_host.client().get("/api", headers=bearer(secret)).status_code == 200
+
+    stored_host.generate("bob", "of Bob")
+    use(secrets[0])
+    use(secrets[2])
+    assert hint() == "“unused” has never been used; it was generated 2 hours ago."
+    use(secrets[1])
+    assert hint() == "“oldest” has gone unused for longest; it was last used 2 hours ago."
 
 
 def count_live(host: Host) -> int:

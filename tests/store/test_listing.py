@@ -33,8 +33,8 @@ def in_every_state(host: Host, clock: Clock) -> None:
 
     add("gone", 10, days=10)
     add("Edge", 10, days=10, microseconds=-1)
-    soon = add("soon", 20, days=5)
-    add("later", 20, days=5, microseconds=-1)
+    soon = add("soon", 60, days=45)
+    add("later", 60, days=45, microseconds=-1)
     forever = add("Never", -1, days=1)
     for hours, text in ((3, soon), (2, forever)):
         clock.moment = today - timedelta(hours=hours)
@@ -45,11 +45,11 @@ def in_every_state(host: Host, clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("sort", "names"),
     [
-        ("", ["Never", "later", "soon", "Edge", "gone"]),
-        ("nonsense", ["Never", "later", "soon", "Edge", "gone"]),
-        ("-nonsense", ["Never", "later", "soon", "Edge", "gone"]),
-        ("created", ["Edge", "soon", "later", "Never", "gone"]),
-        ("-created", ["Never", "later", "soon", "Edge", "gone"]),
+        ("", ["Never", "Edge", "later", "soon", "gone"]),
+        ("nonsense", ["Never", "Edge", "later", "soon", "gone"]),
+        ("-nonsense", ["Never", "Edge", "later", "soon", "gone"]),
+        ("created", ["soon", "later", "Edge", "Never", "gone"]),
+        ("-created", ["Never", "Edge", "later", "soon", "gone"]),
         ("name", ["Edge", "later", "Never", "soon", "gone"]),
         ("-name", ["soon", "Never", "later", "Edge", "gone"]),
         ("expires", ["Edge", "soon", "later", "Never", "gone"]),
@@ -75,7 +75,7 @@ def test_live_tokens_come_before_expired_ones_in_the_requested_order(
     [
         ("", {"gone", "Edge", "soon", "later", "Never"}),
         ("odd", {"gone", "Edge", "soon", "later", "Never"}),
-        ("active", {"later", "Never"}),
+        ("active", {"Edge", "soon", "later", "Never"}),
         ("expiring", {"Edge", "soon"}),
         ("expired", {"gone"}),
         ("unused", {"gone", "Edge", "later"}),
@@ -89,12 +89,14 @@ def test_a_status_filters_one_owner_s_tokens_and_all_are_counted(
         page = tokens.page("ann", status=status)
         assert {token.name for token in page.tokens} == names
         assert {token.owner_id for token in page.tokens} == {"ann"}
-        assert page.counts == {"all": 5, "active": 2, "expiring": 2, "expired": 1, "unused": 3}
+        assert page.counts == {"all": 5, "active": 4, "expiring": 2, "expired": 1, "unused": 3}
         for size in (1, 2):
             few = tokens.page("ann", status=status, size=size, number=10**9)
             assert (few.matching, few.pages, few.number) == (len(names), -(-len(names) // size), few.pages)
             assert few.tokens == [] or few.tokens[-1].id == page.tokens[-1].id
-        if status in ("active", "expiring", "expired"):
+        if status == "active":
+            assert {token.status for token in page.tokens} == {"active", "expiring"}
+        elif status in ("expiring", "expired"):
             assert {token.status for token in page.tokens} == {status}
 
 
@@ -104,3 +106,18 @@ def test_the_first_page_is_the_default_and_has_25_tokens(host: Host) -> None:
     with host.app.app_context():
         page = tokens.page("ann")
     assert (len(page.tokens), page.number, page.pages, page.matching) == (25, 1, 2, 26)
+
+
+def test_a_search_finds_name_description_scope_hint_and_token_id(stored_host: Host) -> None:
+    found = stored_host.generate("ann", "Über-Backup", description="Copies the notes", scopes=["write"]).token
+    stored_host.generate("ann", "laptop", description="Reads", scopes=["read"])
+    stored_host.generate("bob", "Über-Backup", description="Copies the notes", scopes=["write"])
+    hint = found.hint
+    searches = ["ÜBER", "copies THE", "writ", hint, hint[-4:], hint.replace("…", "..."), str(found.id)]
+    with stored_host.app.app_context():
+        for search in searches:
+            page = tokens.page("ann", search=search)
+            assert [token.id for token in page.tokens] == [found.id], search
+            assert (page.matching, page.counts["all"]) == (1, 2)
+        for search in (str(found.id)[:13], "%", "_ber", "zebra"):
+            assert tokens.page("ann", search=search).tokens == []

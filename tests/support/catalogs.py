@@ -44,7 +44,7 @@ LANGUAGES = sorted(path for path in TRANSLATIONS.glob("*/LC_MESSAGES/*.po"))
 
 
 def set_up_babel(host: Host, **choices: Any) -> None:
-    languages = ["en", "de", "de_AT", "fr", "pl"]
+    languages = ["en", "de", "de_AT", "es", "fr", "pl"]
     Babel(host.app, locale_selector=lambda: request.accept_languages.best_match(languages, "en"), **choices)
 
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "htmx-4": "npm:htmx.org@4.0.1",
     "axe-core": "4.14.1",
     "html-validate": "9.7.1",
+    "vnu-jar": "26.9.27",
 }
 FETCH = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--no-update-notifier")
 

@@ -26,6 +26,10 @@ def delete_path(token: tokens.Token | uuid.UUID) -> str:
     return f"/access-tokens/{token if isinstance(token, uuid.UUID) else token.id}/delete"
 
 
+def edit_path(token: tokens.Token | uuid.UUID) -> str:
+    return f"/access-tokens/{token if isinstance(token, uuid.UUID) else token.id}/edit"
+
+
 def use_path(token: tokens.Token) -> str:
     return f"/access-tokens/{token.id}/use"
 
@@ -113,6 +117,8 @@ def all_requests(token: tokens.Token) -> list[tuple[str, str]]:
         ("POST", NEW),
         ("GET", delete_path(token)),
         ("POST", delete_path(token)),
+        ("GET", edit_path(token)),
+        ("POST", edit_path(token)),
         ("GET", use_path(token)),
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Response, abort, g, request
 from jinja2 import DictLoader
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, expect
 from werkzeug.serving import make_server
 
 from host import Host
@@ -43,6 +43,7 @@ class Site:
         self.sent: list[str] = []
         self.errors: list[str] = []
         self.dialogs: list[str] = []
+        self.accepts_dialogs = True
         self.pages: dict[str, str] = {}
         self.contexts: list[BrowserContext] = []
         app = host.app
@@ -81,12 +82,19 @@ class Site:
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message or dialog.type), dialog.accept()))
+        page.on("dialog", self._answer)
         context.request.get(f"{self.address}/sign-in/{person}")
         page.goto(self.address + path)
         if settings.get("java_script_enabled", True):
             page.evaluate(READY)
         return page
+
+    def _answer(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message or dialog.type)
+        if self.accepts_dialogs:
+            dialog.accept()
+        else:
+            dialog.dismiss()
 
     def _note_request(self, sent: Request) -> None:
         self.requests.append(f"{sent.method} {sent.url}")

@@ -7,28 +7,30 @@
   }
   window.accessTokensScript = true;
 
-  const POLL_EVERY = 3000;
-  const POLL_FOR = 10 * 60 * 1000;
-  const RETRY_AFTER = 5000;
+  const [POLL_EVERY, POLL_FOR, RETRY_AFTER, DAY] = [3000, 600000, 5000, 86400000]; // milliseconds
+  const FORMS = ["form", "editing", "deleting"]; // the states of the panel that lead back to the list
   const { nonce, dataset: settings } = document.currentScript;
 
   let current = null; // the panel that was prepared last
   let container = null; // its parent, which stays when a panel is replaced
+  let here = ""; // the URL of the page without its fragment
   let returnTo = []; // IDs to focus when the list is shown again
   let focusedId = ""; // of the element focused when a request began; htmx focuses it again
+  let announcing = 0; // the timer of the last announcement
   let copied = true; // false while a secret is shown that has not been copied
 
-  const currentPanel = () => document.getElementById("access-tokens");
+  const byId = (id) => document.getElementById(`access-tokens${id}`);
+  const currentPanel = () => byId("");
   const isOurs = (element) => element instanceof Element && element.closest("#access-tokens");
   const text = (name) => currentPanel()?.closest(".access-tokens")?.dataset[name] ?? "";
+  const address = () => location.href.split("#")[0];
 
   function announce(words) {
     const region = document.querySelector("[data-access-tokens-live]");
-    if (region) {
-      region.textContent = "";
-      // Emptied first, so that the same text is announced again.
-      setTimeout(() => (region.textContent = words), 50);
-    }
+    region?.replaceChildren();
+    // Emptied first, so that the same text is announced again.
+    clearTimeout(announcing);
+    announcing = setTimeout(() => region?.replaceChildren(words), 50);
   }
 
   // A new panel: with the page, or in place of another
@@ -38,162 +40,142 @@
     if (!panel || panel === current) {
       return;
     }
-    const swapped = container !== null && container === panel.parentElement;
+    const replaced = container !== null && container === panel.parentElement ? current : null;
     container = panel.parentElement;
     current = panel;
     panel.querySelectorAll("[data-with-script]").forEach((element) => (element.hidden = false));
     panel.querySelectorAll("time[title], time[data-exact]").forEach(addLocalTime);
-    watchSecret(panel);
-    markChoices(panel);
-    waitForUse(panel);
-    if (swapped) {
-      updateAddress(panel);
-      // After htmx, which restores the focus.
-      setTimeout(() => moveFocus(panel), 30);
+    copied = !byId("-secret");
+    select(byId("-secret"));
+    window[copied ? "removeEventListener" : "addEventListener"]("beforeunload", warnBeforeUnload);
+    waitForUse(panel.querySelector("[data-waits-for]"));
+    showExpiry();
+    if (replaced) {
+      updateAddress(panel.dataset, replaced.dataset);
     }
+    // After htmx, which restores the focus and sets the address.
+    setTimeout(() => {
+      here = address();
+      if (replaced && panel === currentPanel()) {
+        moveFocus(panel, replaced.dataset.order);
+      }
+    }, 30);
   }
 
-  function moveFocus(panel) {
-    if (panel !== currentPanel()) {
-      return;
-    }
+  function moveFocus(panel, order) {
     const wanted = panel.querySelector("[autofocus]");
     const active = document.activeElement;
-    if (wanted) {
-      if (!panel.contains(active) || (focusedId && active.id === focusedId)) {
-        wanted.focus();
-      }
-    } else if (returnTo.length || !panel.contains(active)) {
+    const lost = !panel.contains(active);
+    if (wanted && (lost || (focusedId && active.id === focusedId))) {
+      wanted.focus();
+    } else if (!wanted && (lost || returnTo.length)) {
       const target = returnTo.map((id) => document.getElementById(id)).find(Boolean);
-      (target ?? document.getElementById("access-tokens-heading"))?.focus();
+      (target ?? byId("-heading"))?.focus();
     }
-    if (panel.dataset.state !== "form" && panel.dataset.state !== "deleting") {
+    if (!FORMS.includes(panel.dataset.state)) {
       returnTo = [];
     }
-    if (panel.dataset.announcement && wanted?.id !== "access-tokens-notice") {
-      announce(panel.dataset.announcement);
+    if (wanted?.id !== "access-tokens-notice") {
+      const sorted = order && panel.dataset.order !== order ? panel.dataset.order : "";
+      const words = `${panel.dataset.announcement} ${sorted ?? ""}`.trim();
+      words && announce(words);
     }
   }
 
-  function updateAddress(panel) {
-    const { address } = panel.dataset;
-    if (address && panel.closest("[data-own-page]")) {
-      history.replaceState(history.state, "", address);
+  function updateAddress(now, before) {
+    if (!currentPanel().closest("[data-own-page]")) {
+      return;
+    }
+    document.title = document.title.replace(before.title, now.title);
+    const url = new URL(now.address, location).href;
+    const moved = now.state === "list" || now.state !== before.state;
+    if (moved && url !== address()) {
+      const leavesForm = FORMS.includes(before.state) && !FORMS.includes(now.state);
+      history[leavesForm ? "replaceState" : "pushState"](leavesForm ? history.state : null, "", url);
     }
   }
+
+  // Back and Forward load what the address names, which is never a secret.
+  window.addEventListener("popstate", (event) => {
+    // htmx restores its own entries, and a change of the fragment loads nothing.
+    if (!currentPanel()?.closest("[data-own-page]") || event.state?.htmx || address() === here) {
+      return;
+    }
+    mayLeave() ? location.reload() : history.pushState(null, "", here);
+  });
 
   function addLocalTime(time) {
-    const format = new Intl.DateTimeFormat(languageOf(time), { dateStyle: "long", timeStyle: "short" });
+    const language = languageOf(time);
+    const moment = new Date(time.dateTime);
+    const format = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" });
     if (format.resolvedOptions().timeZone === text("zone")) {
       return;
     }
-    const words = text("textLocal").replace("{time}", format.format(new Date(time.dateTime)));
-    if (time.title) {
-      time.title = `${words}\n${time.title}`;
-    } else {
-      const line = document.createElement("span");
-      line.className = "access-tokens-local";
-      line.textContent = words;
-      time.after(line);
+    const words = text("textLocal").replace("{time}", format.format(moment));
+    if (!time.title) {
+      time.after(Object.assign(document.createElement("span"), { className: "access-tokens-local", textContent: words }));
+      return;
     }
+    time.title = `${words}\n${time.title}`;
+    const date = new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(moment);
+    time.parentElement.querySelector("[data-date]")?.replaceChildren(date);
   }
 
   // The server writes English dates as day, month, year.
-  function languageOf(element) {
-    const language = element.closest("[lang]")?.lang || undefined;
-    return language === "en" ? "en-GB" : language;
-  }
+  const languageOf = (element) => (element.closest("[lang]")?.lang || undefined)?.replace(/^en$/, "en-GB");
 
   // The new token
 
-  function watchSecret(panel) {
-    const secret = panel.querySelector("#access-tokens-secret");
-    copied = !secret;
-    if (secret) {
-      secret.focus();
-      secret.select();
-      window.addEventListener("beforeunload", warnBeforeUnload);
-    } else {
-      window.removeEventListener("beforeunload", warnBeforeUnload);
-    }
+  const warnBeforeUnload = (event) => !copied && byId("-secret") && event.preventDefault();
+
+  function mayLeave() {
+    copied ||= !byId("-secret") || confirm(text("textLeave"));
+    return copied;
   }
 
-  function warnBeforeUnload(event) {
-    if (!copied && document.getElementById("access-tokens-secret")) {
-      event.preventDefault();
-    }
-  }
-
-  function markCopied() {
-    copied = true;
-    window.removeEventListener("beforeunload", warnBeforeUnload);
+  function stop(event) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
   }
 
   async function copy(button) {
     const source = document.getElementById(button.dataset.copies);
-    const words = source.value ?? source.textContent;
-    let done = false;
-    try {
-      await navigator.clipboard.writeText(words);
-      done = true;
-    } catch {
+    const writing = navigator.clipboard?.writeText(source.value ?? source.textContent);
+    let done = Boolean(writing) && (await writing.then(() => true).catch(() => false));
+    if (!done) {
       // navigator.clipboard is missing over plain HTTP; this is not.
       select(source);
       done = document.execCommand("copy");
-      if (done) {
-        button.focus();
-      }
     }
-    if (done && source.id === "access-tokens-secret") {
-      markCopied();
-    }
-    if (!done) {
-      select(source);
-    }
+    copied ||= done && source.id === "access-tokens-secret";
     button.toggleAttribute("data-done", done);
-    announce(text(done ? button.dataset.announces : "textNotCopied"));
-    if (!done) {
+    if (done) {
+      button.focus();
+      announce(text(button.dataset.announces));
+    } else {
       show(text("textNotCopied"));
     }
   }
 
   function select(source) {
-    source.focus();
-    if (source.select) {
-      source.select();
-    } else {
-      getSelection().selectAllChildren(source);
-    }
+    source?.focus();
+    source?.select ? source.select() : source && getSelection().selectAllChildren(source);
   }
 
-  function waitForUse(panel) {
-    const line = panel.querySelector("[data-waits-for]");
-    if (!line) {
-      return;
-    }
-    line.hidden = false;
+  function waitForUse(line) {
+    line?.removeAttribute("hidden");
     const until = Date.now() + POLL_FOR;
     const poll = async () => {
-      if (!line.isConnected || Date.now() > until) {
-        return;
+      const answer = document.hidden ? null : await fetch(line.dataset.waitsFor, { redirect: "error", cache: "no-store" });
+      const use = await answer?.json();
+      if (use?.used && line.isConnected) {
+        showUse(line, use);
       }
-      if (!document.hidden) {
-        try {
-          const answer = await fetch(line.dataset.waitsFor, { redirect: "error", cache: "no-store" });
-          if (!answer.ok) {
-            return;
-          }
-          const use = await answer.json();
-          if (use.used && line.isConnected) {
-            showUse(line, use);
-          }
-        } catch {
-          return;
-        }
-      }
-      setTimeout(poll, POLL_EVERY);
+      wait();
     };
-    setTimeout(poll, POLL_EVERY);
+    // An error ends it: the session is gone, or the server.
+    const wait = () => setTimeout(() => line?.isConnected && Date.now() < until && poll().catch(() => {}), POLL_EVERY);
+    wait();
   }
 
   function showUse(line, use) {
@@ -201,11 +183,8 @@
     line.dataset.used = "";
     line.textContent = text("textUsed").replace("{distance}", use.distance);
     for (const place of currentPanel().querySelectorAll(`[data-used="${line.dataset.token}"]`)) {
-      const exact = place.matches("dd");
-      const time = document.createElement("time");
-      time.dateTime = use.used;
-      time.textContent = exact ? use.moment : use.distance;
-      time.title = exact ? "" : use.moment;
+      const shown = place.matches("dd") ? { textContent: use.moment } : { textContent: use.distance, title: use.moment };
+      const time = Object.assign(document.createElement("time"), { dateTime: use.used, ...shown });
       place.replaceChildren(time);
       addLocalTime(time);
     }
@@ -216,255 +195,186 @@
 
   // The form
 
-  function markChoices(panel) {
-    const field = panel.querySelector("#access-tokens-lifetime_days");
+  function showExpiry() {
+    const field = byId("-lifetime_days");
     if (!field) {
-      return;
+      return "";
     }
-    const typed = field.value.trim();
-    const choices = [...panel.querySelectorAll('[data-fills="access-tokens-lifetime_days"]')];
-    const known = choices.some((choice) => choice.dataset.value === typed);
-    for (const choice of choices) {
-      const chosen = "value" in choice.dataset ? choice.dataset.value === typed : !known;
-      choice.setAttribute("aria-pressed", String(chosen));
-    }
-  }
-
-  function showExpiry(panel) {
-    const field = panel.querySelector("#access-tokens-lifetime_days");
     const typed = field.value.trim();
     const days = /^-?[0-9]{1,5}$/.test(typed) ? Number(typed) : 0;
-    let words = "";
-    if (days === -1 && "mayNeverExpire" in field.dataset) {
-      words = text("textNeverExpires");
-    } else if (days >= 1 && days <= Number(field.dataset.maxDays)) {
+    const never = days === -1 && "mayNeverExpire" in field.dataset;
+    let words = never ? text("textNeverExpires") : "";
+    if (days >= 1 && days <= Number(field.dataset.maxDays)) {
       const format = new Intl.DateTimeFormat(languageOf(field), { dateStyle: "long", timeZone: text("zone") });
-      words = text("textExpires").replace("{date}", format.format(Date.now() + days * 86400000));
+      words = text("textExpires").replace("{date}", format.format(Date.now() + days * DAY));
     }
-    panel.querySelector("[data-expiry-text]").textContent = words;
+    const line = currentPanel().querySelector("[data-expiry-text]");
+    line.textContent = words;
+    line.classList.toggle("access-tokens-caution", never);
     return words;
   }
 
-  function choose(choice) {
-    const field = document.getElementById(choice.dataset.fills);
-    const panel = currentPanel();
-    if ("value" in choice.dataset) {
-      field.value = choice.dataset.value;
+  document.addEventListener("input", ({ target }) => {
+    const field = byId("-lifetime_days");
+    if (field && target === field) {
+      const presets = [...field.form.querySelectorAll("[name=lifetime_preset]")];
+      const match = presets.find((preset) => preset.value === field.value.trim()) ?? presets.at(-1);
+      if (match) {
+        match.checked = true;
+      }
+      showExpiry();
+    } else if (field && target.name === "lifetime_preset" && isOurs(target)) {
+      // "Custom" leaves a number that can be changed: -1 stands for no number of days.
+      field.value = target.value || (field.value === "-1" ? "" : field.value);
+      announce(showExpiry());
     }
-    if (field.name === "lifetime_days") {
-      markChoices(panel);
-      announce(showExpiry(panel));
-    }
-    if (field.name === "name" || !("value" in choice.dataset)) {
-      field.focus();
-      field.select();
-    }
-    if (!("value" in choice.dataset)) {
-      document.querySelectorAll(`[data-fills="${field.id}"]`).forEach((other) => {
-        other.setAttribute("aria-pressed", String(other === choice));
-      });
-    }
-  }
+  });
 
   // Requests
 
-  function begin(form) {
-    form.dataset.busy = "";
-    form.querySelectorAll("button").forEach((button) => button.setAttribute("aria-disabled", "true"));
-  }
-
-  function end(form) {
-    delete form.dataset.busy;
-    form.querySelectorAll("button").forEach((button) => button.removeAttribute("aria-disabled"));
+  function setBusy(form, busy) {
+    form.toggleAttribute("data-busy", busy);
+    form.querySelectorAll("button").forEach((button) => (button.ariaDisabled = busy || null));
   }
 
   function show(words) {
     const panel = currentPanel();
-    let notice = panel.querySelector("[data-failure]");
-    if (!notice) {
-      notice = document.createElement("p");
-      notice.className = "access-tokens-notice access-tokens-is-error";
-      notice.dataset.failure = "";
-      panel.querySelector(".access-tokens-head, h1")?.after(notice);
-    }
+    const notice = panel.querySelector("[data-failure]") ?? document.createElement("p");
+    notice.className = "access-tokens-notice access-tokens-is-error";
+    notice.dataset.failure = "";
+    panel.querySelector(".access-tokens-head, h1")?.after(notice);
     notice.textContent = words;
     notice.scrollIntoView({ block: "nearest" });
-  }
-
-  function fail(status) {
-    const words = text(!status ? "textUnreachable" : status >= 500 ? "textFailed" : "textRefused");
-    show(words);
     announce(words);
   }
 
+  const fail = (status) => show(text(!status ? "textUnreachable" : status >= 500 ? "textFailed" : "textRefused"));
+
   function rememberFocus(element) {
-    const row = element.closest?.("tr");
+    const buttons = (row) => [...(row?.querySelectorAll(".access-tokens-actions button") ?? [])];
+    const row = element.closest("tr");
     if (row) {
+      const which = buttons(row).findIndex((button) => element.contains(button));
       const near = [row, row.nextElementSibling, row.previousElementSibling];
-      returnTo = near.map((each) => each?.querySelector(".access-tokens-actions button")?.id).filter(Boolean);
+      returnTo = near.map((each) => buttons(each)[which]?.id).filter(Boolean);
     } else if (element.id === "access-tokens-generate") {
       returnTo = [element.id];
     }
   }
 
   const sender = (event) => event.detail?.ctx?.sourceElement ?? event.detail?.elt ?? event.target;
+  const listen = (names, act) => names.forEach((name) => document.addEventListener(name, act));
 
   // The event names of htmx 1 and 2, then those of 4.
-  for (const name of ["htmx:beforeRequest", "htmx:before:request"]) {
-    document.addEventListener(name, (event) => {
-      const element = sender(event);
-      if (isOurs(element)) {
-        rememberFocus(element);
-        focusedId = document.activeElement?.id ?? "";
-        element.setAttribute("aria-busy", "true");
-      }
-    });
-  }
-
-  for (const name of ["htmx:afterRequest", "htmx:finally:request"]) {
-    document.addEventListener(name, (event) => {
-      const element = sender(event);
-      if (element instanceof Element) {
-        element.removeAttribute("aria-busy");
-        if (element.matches("form[data-busy]")) {
-          end(element);
-        }
-      }
-    });
-  }
-
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    const status = event.detail.xhr?.status ?? 0;
-    if (isOurs(sender(event)) && status >= 400) {
-      event.detail.shouldSwap = false;
+  listen(["htmx:beforeRequest", "htmx:before:request"], (event) => {
+    const element = sender(event);
+    const target = event.detail?.ctx?.target ?? event.detail?.target;
+    if (isOurs(element)) {
+      announce("");
+      rememberFocus(element);
+      focusedId = document.activeElement?.id ?? "";
+      element.setAttribute("aria-busy", "true");
+    } else if (target instanceof Element && target.contains(currentPanel()) && !mayLeave()) {
+      stop(event);
     }
   });
 
-  document.addEventListener("htmx:responseError", (event) => {
-    const { xhr } = event.detail;
-    if (isOurs(sender(event)) && !xhr.getResponseHeader("HX-Redirect")) {
-      fail(xhr.status);
+  listen(["htmx:afterRequest", "htmx:finally:request"], (event) => {
+    const element = sender(event);
+    element.removeAttribute?.("aria-busy");
+    if (element.matches?.("form[data-busy]")) {
+      setBusy(element, false);
     }
   });
 
-  document.addEventListener("htmx:before:response", (event) => {
-    const { status, headers } = event.detail.ctx.response;
-    if (isOurs(sender(event)) && status >= 400 && !headers.get("HX-Redirect")) {
+  listen(["htmx:beforeSwap"], (event) => {
+    event.detail.shouldSwap &&= !(isOurs(sender(event)) && event.detail.xhr?.status >= 400);
+  });
+
+  listen(["htmx:responseError", "htmx:before:response"], (event) => {
+    const response = event.detail.ctx?.response;
+    const status = response?.status ?? event.detail.xhr.status;
+    const redirect = response ? response.headers.get("HX-Redirect") : event.detail.xhr.getResponseHeader("HX-Redirect");
+    if (isOurs(sender(event)) && status >= 400 && !redirect) {
       event.preventDefault();
       fail(status);
     }
   });
 
-  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:error"]) {
-    document.addEventListener(name, (event) => {
-      if (isOurs(sender(event))) {
-        fail(0);
-      }
-    });
-  }
+  listen(["htmx:sendError", "htmx:timeout", "htmx:error"], (event) => isOurs(sender(event)) && fail(0));
 
-  document.addEventListener(
-    "submit",
-    (event) => {
-      const form = event.target;
-      if (!isOurs(form)) {
-        return;
-      }
-      if ("busy" in form.dataset) {
-        event.preventDefault();
-        event.stopImmediatePropagation();
-        return;
-      }
-      begin(form);
+  // Before htmx, which listens on the elements.
+  const capture = (name, act) => document.addEventListener(name, act, true);
+
+  capture("submit", (event) => {
+    const form = event.target;
+    if (isOurs(form) && ("busy" in form.dataset || !mayLeave())) {
+      stop(event);
+    } else if (isOurs(form)) {
+      setBusy(form, true);
       // Without any response, let the person try again.
-      setTimeout(() => form.hasAttribute("aria-busy") || end(form), RETRY_AFTER);
-    },
-    true,
-  );
+      setTimeout(() => form.hasAttribute("aria-busy") || setBusy(form, false), RETRY_AFTER);
+    }
+  });
 
-  document.addEventListener("click", (event) => {
-    const target = event.target instanceof Element ? event.target : null;
-    const button = target?.closest("#access-tokens [data-copies], #access-tokens [data-fills]");
-    if (button?.dataset.copies) {
+  capture("click", (event) => {
+    const inNewTab = event.ctrlKey || event.metaKey || event.shiftKey;
+    if (!inNewTab && event.target.closest("#access-tokens a[hx-get]") && !mayLeave()) {
+      stop(event);
+    }
+  });
+
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest("#access-tokens [data-copies]");
+    if (button) {
       copy(button);
-    } else if (button) {
-      choose(button);
-    } else if (target?.id === "access-tokens-secret") {
+    } else if (target.id === "access-tokens-secret") {
       target.select();
     }
-    document.querySelectorAll(".access-tokens-details[open]").forEach((details) => {
-      if (!details.contains(target)) {
-        details.open = false;
+  });
+
+  // An open popover must not cover what is focused.
+  document.addEventListener("focusin", ({ target }) => {
+    for (const details of document.querySelectorAll(".access-tokens-details[popover]")) {
+      if (!details.contains(target) && target.getAttribute("popovertarget") !== details.id) {
+        details.hidePopover?.();
       }
-    });
-  });
-
-  document.addEventListener("keydown", (event) => {
-    const details = event.key === "Escape" && event.target.closest?.(".access-tokens-details[open]");
-    if (details) {
-      details.open = false;
-      details.querySelector("summary").focus();
     }
   });
 
-  document.addEventListener("input", (event) => {
-    if (event.target.id === "access-tokens-lifetime_days") {
-      markChoices(currentPanel());
-      showExpiry(currentPanel());
-    }
-  });
-
-  document.addEventListener("change", (event) => {
-    if (event.target.matches?.("#access-tokens [data-submits]")) {
-      event.target.form.requestSubmit();
-    }
-  });
-
-  document.addEventListener("copy", (event) => {
-    const secret = event.target;
-    if (secret.id === "access-tokens-secret" && secret.selectionEnd - secret.selectionStart === secret.value.length) {
-      markCopied();
-    }
+  document.addEventListener("copy", ({ target }) => {
+    copied ||= target.id === "access-tokens-secret" && target.selectionEnd - target.selectionStart === target.value.length;
   });
 
   // A page that the browser keeps for Back must not keep a secret.
   window.addEventListener("pagehide", () => {
-    const secret = document.getElementById("access-tokens-secret");
-    if (secret) {
-      secret.value = "";
-      secret.removeAttribute("value");
-      secret.closest("[data-access-tokens-created]")?.remove();
-    }
-    document.querySelectorAll("#access-tokens form[data-busy]").forEach(end);
+    byId("-secret")?.closest("[data-access-tokens-created]").remove();
+    document.querySelectorAll("#access-tokens form[data-busy]").forEach((form) => setBusy(form, false));
   });
 
   // htmx, where the host has none: two copies on a page would send every form twice.
 
-  function hostHasHtmx() {
-    const ready = (element) => "htmx-internal-data" in element || "_htmx" in element;
-    return Boolean(window.htmx) || [...document.querySelectorAll("#access-tokens [hx-get], #access-tokens [hx-post]")].some(ready);
-  }
-
   function load() {
-    if (window.htmx || document.querySelector("script[data-access-tokens-htmx]")) {
-      return;
+    const ready = (element) => "htmx-internal-data" in element || "_htmx" in element;
+    const acting = document.querySelectorAll("#access-tokens [hx-get], #access-tokens [hx-post]");
+    if (!window.htmx && !document.querySelector("script[data-access-tokens-htmx]") && ![...acting].some(ready)) {
+      const script = Object.assign(document.createElement("script"), { src: settings.htmxSrc, nonce });
+      script.dataset.accessTokensHtmx = "";
+      document.head.append(script);
     }
-    const script = document.createElement("script");
-    script.src = settings.htmxSrc;
-    script.nonce = nonce;
-    script.dataset.accessTokensHtmx = "";
-    document.head.append(script);
   }
 
-  if (settings.htmx === "bundled") {
-    load();
+  const look = () => setTimeout(load, 0);
+  if (settings.htmx === "bundled" || (settings.htmx === "auto" && document.readyState === "complete")) {
+    look();
   } else if (settings.htmx === "auto") {
-    const look = () => setTimeout(() => hostHasHtmx() || load(), 0);
-    if (document.readyState === "complete") {
-      look();
-    } else {
-      window.addEventListener("load", look);
-    }
+    window.addEventListener("load", look);
+  }
+
+  // Back or Forward may have been pressed before this script was there.
+  const [loaded] = performance.getEntriesByType("navigation");
+  if (currentPanel()?.closest("[data-own-page]") && document.readyState !== "complete" && loaded.name.split("#")[0] !== address()) {
+    location.reload();
   }
 
   prepare();

@@ -1,0 +1,103 @@
+"""Valid HTML in every state of the page."""
+
+import importlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from host import Host
+from missing import missing
+from rows import fill_list
+
+ROOT = Path(__file__).parents[2]
+VALIDATOR = {
+    "root": True,
+    "extends": ["html-validate:recommended", "html-validate:standard"],
+    "rules": {
+        # Jinja leaves whitespace in the demo where a tag has a line of its own.
+        "no-trailing-whitespace": "off",
+        # Checkboxes of one name are one field with several values.
+        "form-dup-name": ["error", {"shared": ["checkbox", "radio"]}],
+    },
+}
+MINIMAL = '<!DOCTYPE html>\n<html lang="en"><head><title>Mine</title></head><body><main>\n{}\n</main></body></html>'
+
+
+def demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """A test client that is signed in to a copy of the demo in the folder."""
+    shutil.copytree(ROOT / "demo_app", folder / "demo_app", ignore=shutil.ignore_patterns("instance", "__pycache__"))
+    monkeypatch.syspath_prepend(folder)
+    app: Flask = importlib.import_module("demo_app").create_app()
+    app.config["WTF_CSRF_ENABLED"] = False
+    visitor = app.test_client()
+    visitor.post("/sign-in/ann")
+    return visitor
+
+
+@pytest.fixture
+def answers(make_host: Callable[..., Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with every state of the page: as a page, as a fragment, and in the demo."""
+    host = make_host(WTF_CSRF_ENABLED=False)
+    fill_list(host, monkeypatch)
+    folder = tmp_path / "answers"
+    folder.mkdir()
+
+    def save(kind: str, ann: Any, bob: Any, page: str = "{}", **settings: Any) -> None:
+        answers = {
+            "empty": bob.get("/access-tokens/", **settings),
+            "list": ann.get("/access-tokens/?sort=-name", **settings),
+            "search": ann.get("/access-tokens/?q=zebra", **settings),
+            "form": ann.get("/access-tokens/new", **settings),
+            "errors": ann.post("/access-tokens/new", data={"lifetime_days": "x", "scopes": "x"}, **settings),
+            "prefilled": ann.get("/access-tokens/new?name=CI&lifetime_days=9&scopes=read", **settings),
+            "generated": ann.post("/access-tokens/new", data={"name": kind, "lifetime_days": "7"}, **settings),
+        }
+        ask = re.findall(r'"(/access-tokens/[^"]+)/delete', answers["generated"].text)[0]
+        answers["asking"] = ann.get(f"{ask}/delete", **settings)
+        answers["editing"] = ann.get(f"{ask}/edit", **settings)
+        answers["edited"] = ann.post(f"{ask}/edit", data={"name": ""}, **settings)
+        for state, answer in answers.items():
+            (folder / f"{kind}-{state}.html").write_text(page.format(answer.text))
+
+    ann, bob = host.client("ann"), host.client("bob")
+    save("page", ann, bob)
+    save("fragment", ann, bob, MINIMAL, headers={"HX-Request": "true"})
+    visitor = demo(tmp_path, monkeypatch)
+    save("demo", visitor, visitor)
+    (folder / "demo-home.html").write_text(visitor.get("/").text)
+    return folder
+
+
+def test_html_validate_finds_no_error_in_any_state(answers: Path, npm: Path) -> None:
+    (answers / "rules.json").write_text(json.dumps(VALIDATOR))
+    program = npm / "html-validate" / "bin" / "html-validate.mjs"
+    # Into a file: the program may exit before a pipe has received all of its output.
+    arguments = ["--config", "rules.json", "--formatter", "json=found.json", "."]
+    subprocess.run(["node", program, *arguments], cwd=answers, capture_output=True, check=False, timeout=60)
+    reports = json.loads((answers / "found.json").read_text())
+    assert [
+        f"{Path(report['filePath']).name}:{found['line']} {found['message']}"
+        for report in reports
+        for found in report["messages"]
+    ] == []
+
+
+def test_the_nu_checker_finds_no_error_in_any_state(answers: Path, npm: Path) -> None:
+    if shutil.which("java") is None:
+        missing("java is not installed, which the Nu HTML Checker needs")
+    checker = npm / "vnu-jar" / "build" / "dist" / "vnu.jar"
+    # HTML has no attributes of htmx.
+    arguments = ["--format", "json", "--exit-zero-always", "--filterpattern", ".*Attribute .hx-.*", "."]
+    done = subprocess.run(
+        ["java", "-jar", checker, *arguments], cwd=answers, capture_output=True, check=True, timeout=120
+    )
+    messages = json.loads(done.stderr)["messages"]
+    assert [f"{Path(found['url']).name}:{found.get('lastLine')} {found['message']}" for found in messages] == []

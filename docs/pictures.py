@@ -1,12 +1,11 @@
 """Take the pictures of the documentation: ``make screenshots``.
 
-``python docs/pictures.py bootstrap.min.css`` also takes the one of the page in the documented Bootstrap layout, with
-the stylesheet at this path.
+``python docs/pictures.py node_modules`` also takes those of the page in the documented layouts, with the stylesheets
+of Bootstrap, Tailwind and Pico in this folder.
 """
 
 import logging
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from flask import Flask
 from jinja2 import ChoiceLoader, DictLoader
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Route, sync_playwright
 from werkzeug.serving import make_server
 
 DOCS = Path(__file__).parent
@@ -24,6 +23,7 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests" / "support")]
 from browser import launch  # noqa: E402
 from demo_app import access_tokens, create_app, db  # noqa: E402
 from flask_access_tokens import clock, tokens  # noqa: E402
+from frameworks import FRAMEWORKS, recipe  # noqa: E402
 
 ROWS = (
     # name, description, days since it was generated, its lifetime, days since its last use
@@ -47,9 +47,9 @@ def main() -> None:
             _take(browser, "http://127.0.0.1:5000", scheme)
             with app.app_context():
                 tokens.delete("ann", next(token.id for token in tokens.owned_by("ann") if token.name == "Terminal"))
-        for stylesheet in sys.argv[1:2]:
-            _use_bootstrap(app)
-            _take_with_bootstrap(browser, "http://127.0.0.1:5000", stylesheet)
+        for node_modules in sys.argv[1:2]:
+            for framework in FRAMEWORKS:
+                _take_in_framework(app, browser, framework, Path(node_modules))
         browser.close()
         server.shutdown()
 
@@ -67,7 +67,7 @@ def _fill() -> None:
 def _take(browser: Browser, address: str, scheme: str) -> None:
     context = browser.new_context(
         color_scheme=scheme,  # type: ignore[arg-type]
-        viewport={"width": 1080, "height": 400},
+        viewport={"width": 1200, "height": 400},
         device_scale_factor=1.5,
     )
     page = context.new_page()
@@ -80,28 +80,23 @@ def _take(browser: Browser, address: str, scheme: str) -> None:
     context.close()
 
 
-def _documented(language: str) -> str:
-    """Return the block of code in a language in the section on Bootstrap."""
-    section = (DOCS / "page.md").read_text().partition("### Bootstrap")[2]
-    return str(re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[0])
-
-
-def _use_bootstrap(app: Flask) -> None:
-    layout = DictLoader({"bootstrap.html": _documented("html")})
-    app.jinja_loader = ChoiceLoader(list(filter(None, (layout, app.jinja_loader))))
-    app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "bootstrap.html"
-
-
-def _take_with_bootstrap(browser: Browser, address: str, stylesheet: str) -> None:
-    page = browser.new_page(color_scheme="light", viewport={"width": 1000, "height": 400})
-    page.goto(address)
+def _take_in_framework(app: Flask, browser: Browser, framework: str, node_modules: Path) -> None:
+    layout, stylesheets = recipe(framework, node_modules)
+    app.jinja_loader = ChoiceLoader([DictLoader({"framework.html": layout}), *filter(None, [app.jinja_loader])])
+    app.config["ACCESS_TOKENS_BASE_TEMPLATE"] = "framework.html"
+    app.jinja_env.cache.clear()  # type: ignore[union-attr]
+    page = browser.new_page(color_scheme="light", viewport={"width": 1200, "height": 400})
+    page.goto("http://127.0.0.1:5000")
     page.get_by_role("button", name="Ann").click()
-    page.route("**/bootstrap.min.css", lambda route: route.fulfill(path=stylesheet))
-    recipe = _documented("css")
-    page.route("**/access-tokens-bootstrap.css", lambda route: route.fulfill(body=recipe, content_type="text/css"))
-    page.goto(f"{address}/access-tokens/")
+
+    def answer(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2]
+        route.fulfill(body=stylesheets[name], content_type="text/css")
+
+    page.route("**/static/*.css", answer)
+    page.goto("http://127.0.0.1:5000/access-tokens/")
     page.get_by_role("table").wait_for()
-    page.screenshot(path=DOCS / "pictures" / "page-bootstrap.png", full_page=True)
+    page.screenshot(path=DOCS / "pictures" / f"page-{framework.lower()}.png", full_page=True)
     page.close()
 
 

@@ -19,6 +19,9 @@ PACKAGES = {
     "axe-core": "4.14.1",
     "html-validate": "9.7.1",
     "vnu-jar": "26.9.27",
+    "bootstrap": "5.3.8",
+    "tailwindcss": "4.3.5",
+    "@picocss/pico": "2.1.1",
 }
 FETCH = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--no-update-notifier")
 

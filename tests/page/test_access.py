@@ -38,6 +38,12 @@ def states(page: Page) -> Iterator[str]:
     yield "asking"
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("cannot be undone")).to_have_count(0)
+    page.get_by_role("button", name="Edit token Build server").click()
+    expect(page.get_by_role("heading", name="Edit token")).to_be_visible()
+    yield "editing"
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("was saved")).to_be_visible()
+    yield "saved"
     page.get_by_label("Search tokens").fill("zebra")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_text("No tokens match.")).to_be_visible()

@@ -50,7 +50,7 @@
     window[copied ? "removeEventListener" : "addEventListener"]("beforeunload", warnBeforeUnload);
     waitForUse(panel.querySelector("[data-waits-for]"));
     showExpiry();
-    if (replaced) {
+    if (replaced && panel.closest("[data-own-page]")) {
       updateAddress(panel.dataset, replaced.dataset);
     }
     // After htmx, which restores the focus and sets the address.
@@ -83,9 +83,6 @@
   }
 
   function updateAddress(now, before) {
-    if (!currentPanel().closest("[data-own-page]")) {
-      return;
-    }
     document.title = document.title.replace(before.title, now.title);
     const url = new URL(now.address, location).href;
     const moved = now.state === "list" || now.state !== before.state;

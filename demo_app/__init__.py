@@ -46,7 +46,7 @@ def create_app() -> Flask:
         ACCESS_TOKENS_PREFIX="demo",
         ACCESS_TOKENS_SCOPES={
             "notes:read": "Read your notes",
-            "notes:write": "Write notes in your name",
+            "notes:write": "Write notes as you",
         },
     )
     app.config.from_prefixed_env()

@@ -141,6 +141,6 @@ def test_the_first_use_is_shown_while_the_page_is_open(site: Site) -> None:
     call = urllib.request.Request(f"{site.address}/api", headers=bearer(secret))
     with urllib.request.urlopen(call) as answer:
         assert answer.status == 200
-    expect(page.locator(".access-tokens-waiting")).to_have_text("It works: used just now.", timeout=15_000)
+    expect(page.locator(".access-tokens-waiting")).to_have_text("It works: used just now.")
     expect(page.get_by_role("row", name="laptop")).not_to_contain_text("Never")
     expect(announcement(page)).to_have_text("It works: used just now.")

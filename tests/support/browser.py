@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Playwright, sync_playwright
+from playwright.sync_api import Browser, Error, Playwright, expect, sync_playwright
 
 from missing import missing
 
@@ -25,6 +25,11 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
+
+PATIENCE = 30_000
+"""Milliseconds that a test waits for what should happen at once: other work may keep the machine busy."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 def launch(playwright: Playwright) -> Browser:

@@ -12,6 +12,7 @@ from jinja2 import DictLoader
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, expect
 from werkzeug.serving import make_server
 
+from browser import PATIENCE
 from host import Host
 
 SECRET = re.compile(r"pat_[0-9A-Za-z]{49}")
@@ -78,7 +79,7 @@ class Site:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))

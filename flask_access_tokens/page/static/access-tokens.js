@@ -53,6 +53,7 @@
     if (replaced && panel.closest("[data-own-page]")) {
       updateAddress(panel.dataset, replaced.dataset);
     }
+    here = address();
     // After htmx, which restores the focus and sets the address.
     setTimeout(() => {
       here = address();

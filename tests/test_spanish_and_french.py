@@ -36,7 +36,7 @@ def host(make_host: Callable[..., Host]) -> Host:
             "Jetons d’accès",
             "Générer un nouveau jeton",
             "99\u202f999",
-            "Une durée de vie de 30 jours s’achève le",
+            "Avec une durée de vie de 30 jours, le jeton expire le",
         ),
     ],
 )
@@ -55,8 +55,8 @@ def test_the_page_is_in_the_language_of_the_reader(
 @pytest.mark.parametrize(
     ("language", "ahead", "said"),
     [
-        ("es", timedelta(days=1), "en 1 día"),
-        ("es", timedelta(days=2), "en 2 días"),
+        ("es", timedelta(days=1), "dentro de 1 día"),
+        ("es", timedelta(days=2), "dentro de 2 días"),
         ("es", timedelta(hours=-1), "hace 1 hora"),
         ("es", timedelta(days=-150), "hace 5 meses"),
         ("fr", timedelta(days=1), "dans 1 jour"),
@@ -70,7 +70,7 @@ def test_relative_times_take_the_right_number(host: Host, language: str, ahead: 
         assert texts.relative_time(NOON + ahead, NOON) == said
 
 
-@pytest.mark.parametrize(("language", "said"), [("es", "0 de 6 tokens."), ("fr", "0 jetons sur 6.")])
+@pytest.mark.parametrize(("language", "said"), [("es", "0 de 6 tokens."), ("fr", "0 sur 6 jetons.")])
 def test_a_search_without_results_is_counted_in_the_plural_of_the_language(
     host: Host, language: str, said: str
 ) -> None:

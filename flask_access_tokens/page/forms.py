@@ -114,22 +114,36 @@ def blank_form(owner_id: str) -> GenerateForm:
 def linked_form(owner_id: str) -> GenerateForm:
     """Return a new form, prefilled as far as the query string says so."""
     form = blank_form(owner_id)
-    offered = {scope for scope, _ in form.scopes.choices}
-    linked: dict[str, Any] = {
-        name: request.args.get(name, "").strip() for name in ("name", "description", "lifetime_days")
-    }
-    linked["scopes"] = [scope for scope in request.args.getlist("scopes") if scope in offered]
-    chosen = {name: value for name, value in linked.items() if value and value != form[name].data}
+    chosen = {name: value for name, value in _linked(form).items() if value != form[name].data}
     for name, value in chosen.items():
         form[name].data = value
     form.prefilled = frozenset(chosen)
     return form
 
 
+def link_params() -> dict[str, Any]:
+    """Return the part of the query string that fills in the form."""
+    values = {name: request.args.getlist(name) for name in ("name", "description", "lifetime_days", "scopes")}
+    return {name: given for name, given in values.items() if given}
+
+
+def _linked(form: GenerateForm) -> dict[str, Any]:
+    """Return the values that the query string has for a form, without empty ones and scopes that are not offered."""
+    offered = {scope for scope, _ in form.scopes.choices}
+    values: dict[str, Any] = {name: given[0].strip() for name, given in link_params().items()}
+    if "scopes" in values:
+        values["scopes"] = [scope for scope in request.args.getlist("scopes") if scope in offered]
+    return {name: value for name, value in values.items() if value}
+
+
 def sent_form(owner_id: str) -> GenerateForm:
     """Return the form that this request sends; a field that it leaves out is empty."""
     form = _form(owner_id, formdata=request.form, name="", description="", lifetime_days="", scopes=[])
     form.lifetime_days.data = _sent_lifetime(request.form)
+    default = str(policy.default_lifetime())
+    form.prefilled = frozenset(
+        name for name, value in _linked(form).items() if form[name].data == value and value != default
+    )
     return form
 
 

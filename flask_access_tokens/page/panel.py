@@ -13,6 +13,7 @@ from ..state import UNLIMITED, current_state
 from ..texts import gettext as _
 from ..texts import ngettext
 from ..tokens import NewToken, Page, Token
+from .forms import link_params
 
 PAGE_SIZE = 25
 HANDFUL = 5
@@ -121,6 +122,12 @@ class Panel:
         if self.deleting is not None:
             return self.url_of("confirm_delete", self.deleting)
         return self.list_url()
+
+    @property
+    def form_url(self) -> str:
+        """The URL that the form is sent to; it keeps what a link filled in."""
+        values: dict[str, Any] = {**self.list_params, **(link_params() if self.form.prefilled else {})}
+        return url_for("access_tokens.generate", **values)
 
     def list_url(self, **changes: object) -> str:
         """Return the URL of the list with some parameters changed; None and "" leave one out."""

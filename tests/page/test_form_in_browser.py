@@ -46,6 +46,21 @@ def test_a_refused_form_focuses_its_first_invalid_field(site: Site) -> None:
     expect(page.get_by_label("Name")).to_have_value("fine")
 
 
+def test_an_error_and_the_mark_of_a_link_go_when_the_value_changes(site: Site) -> None:
+    page = site.visit("/access-tokens/new?lifetime_days=-5&scopes=read")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    lifetime = page.locator("#access-tokens-lifetime_days")
+    expect(lifetime).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_text("Set by the link")).to_have_count(2)
+    page.get_by_role("radio", name="90 days").check()
+    expect(lifetime).not_to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#access-tokens-lifetime_days-error")).to_have_count(0)
+    expect(page.locator("#access-tokens-name-error")).to_be_visible()
+    expect(page.get_by_text("Set by the link")).to_have_count(1)
+    page.get_by_role("checkbox", name="Read things").uncheck()
+    expect(page.get_by_text("Set by the link")).to_have_count(0)
+
+
 def test_presets_and_the_number_follow_each_other_and_update_the_expiry_date(site: Site) -> None:
     page = site.visit("/access-tokens/new")
     number, sentence = page.get_by_label("Lifetime (days)"), page.locator("[data-expiry-text]")

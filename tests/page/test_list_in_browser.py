@@ -193,3 +193,20 @@ def test_exact_times_are_shown_in_utc_and_in_the_readers_time_zone(site: Site) -
     page.keyboard.press("Escape")
     expect(page.locator(".access-tokens-details").get_by_text("your time").first).to_be_hidden()
     expect(page.locator(".access-tokens-hint")).to_be_focused()
+
+
+def test_the_notice_of_a_saved_token_far_down_the_list_is_in_view(site: Site) -> None:
+    for number in range(20):
+        site.host.generate("ann", f"robot {number:02}")
+    page = site.visit(viewport={"width": 375, "height": 700})
+    page.get_by_role("button", name="Edit token robot 03").click()
+    page.get_by_role("button", name="Save").click()
+    button = page.get_by_role("button", name="Edit token robot 03")
+    expect(button).to_be_focused()
+    expect(button).to_be_in_viewport()
+    notice = page.locator(".access-tokens-notice")
+    expect(notice).to_be_in_viewport(ratio=1)
+    upper, lower = notice.bounding_box(), button.bounding_box()
+    assert upper is not None
+    assert lower is not None
+    assert upper["y"] + upper["height"] <= lower["y"]

@@ -97,6 +97,22 @@ def test_a_form_that_was_sent_is_not_marked(host: Host) -> None:
     assert marked(Page(answer)) == set()
 
 
+def test_a_refused_form_still_marks_what_the_link_chose_and_the_person_kept(host: Host) -> None:
+    client = host.client("ann")
+    form = Page(client.get(f"{NEW}?lifetime_days=30&scopes=read&scopes=none&description=for+builds"))
+    (action,) = [
+        element.attributes["action"] for element in form.all("form") if element.attributes["method"] == "post"
+    ]
+    sent = form_data(client, name="", lifetime_days="30", scopes=["read"], description="mine")
+    refused = client.post(action, data=sent)
+    assert refused.status_code == 422
+    assert WARNING in refused.text
+    assert marked(Page(refused)) == {"lifetime_days", "read"}
+    changed = client.post(action, data={**sent, "lifetime_days": "90", "scopes": []})
+    assert marked(Page(changed)) == set()
+    assert WARNING not in changed.text
+
+
 def test_the_warning_and_the_marks_are_translated(make_host: Make) -> None:
     host = make_host()
     set_up_babel(host)

@@ -73,9 +73,7 @@
       const target = returnTo.map((id) => document.getElementById(id)).find(Boolean);
       (target ?? byId("-heading"))?.focus();
     }
-    if (!FORMS.includes(panel.dataset.state)) {
-      returnTo = [];
-    }
+    returnTo = FORMS.includes(panel.dataset.state) ? returnTo : [];
     if (wanted?.id !== "access-tokens-notice") {
       const sorted = order && panel.dataset.order !== order ? panel.dataset.order : "";
       const words = `${panel.dataset.announcement} ${sorted ?? ""}`.trim();
@@ -186,9 +184,7 @@
       place.replaceChildren(time);
       addLocalTime(time);
     }
-    if (first) {
-      announce(line.textContent);
-    }
+    first && announce(line.textContent);
   }
 
   // The form
@@ -214,12 +210,17 @@
 
   document.addEventListener("input", ({ target }) => {
     const field = byId("-lifetime_days");
+    if (isOurs(target)) {
+      // What is said about a value no longer holds.
+      const name = target.name.replace("preset", "days");
+      byId(`-${name}`)?.removeAttribute("aria-invalid");
+      byId(`-${name}-error`)?.remove();
+      target.closest(".access-tokens-check, .access-tokens-field")?.querySelector(".access-tokens-mark")?.remove();
+    }
     if (field && target === field) {
       const presets = [...field.form.querySelectorAll("[name=lifetime_preset]")];
       const match = presets.find((preset) => preset.value === field.value.trim()) ?? presets.at(-1);
-      if (match) {
-        match.checked = true;
-      }
+      match && (match.checked = true);
       showExpiry();
     } else if (field && target.name === "lifetime_preset" && isOurs(target)) {
       // "Custom" leaves a number that can be changed: -1 stands for no number of days.
@@ -371,9 +372,8 @@
 
   // Back or Forward may have been pressed before this script was there.
   const [loaded] = performance.getEntriesByType("navigation");
-  if (currentPanel()?.closest("[data-own-page]") && document.readyState !== "complete" && loaded.name.split("#")[0] !== address()) {
-    location.reload();
-  }
+  const moved = document.readyState !== "complete" && loaded.name.split("#")[0] !== address();
+  moved && currentPanel()?.closest("[data-own-page]") && location.reload();
 
   prepare();
   new MutationObserver(prepare).observe(document.documentElement, { childList: true, subtree: true });

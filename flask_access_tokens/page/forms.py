@@ -114,7 +114,7 @@ def blank_form(owner_id: str) -> GenerateForm:
 def linked_form(owner_id: str) -> GenerateForm:
     """Return a new form, prefilled as far as the query string says so."""
     form = blank_form(owner_id)
-    chosen = {name: value for name, value in _linked(form).items() if value != form[name].data}
+    chosen = _linked(form)
     for name, value in chosen.items():
         form[name].data = value
     form.prefilled = frozenset(chosen)
@@ -128,11 +128,13 @@ def link_params() -> dict[str, Any]:
 
 
 def _linked(form: GenerateForm) -> dict[str, Any]:
-    """Return the values that the query string has for a form, without empty ones and scopes that are not offered."""
-    offered = {scope for scope, _ in form.scopes.choices}
-    values: dict[str, Any] = {name: given[0].strip() for name, given in link_params().items()}
-    if "scopes" in values:
-        values["scopes"] = [scope for scope in request.args.getlist("scopes") if scope in offered]
+    """Return the values that the query string chooses for a form: neither empty, nor what the form starts with."""
+    params = link_params()
+    values: dict[str, Any] = {name: given[0].strip() for name, given in params.items()}
+    # As the form sends them: those that are offered, each once.
+    values["scopes"] = [scope for scope, _ in form.scopes.choices if scope in params.get("scopes", ())]
+    if values.get("lifetime_days") == str(policy.default_lifetime()):
+        del values["lifetime_days"]
     return {name: value for name, value in values.items() if value}
 
 
@@ -140,10 +142,7 @@ def sent_form(owner_id: str) -> GenerateForm:
     """Return the form that this request sends; a field that it leaves out is empty."""
     form = _form(owner_id, formdata=request.form, name="", description="", lifetime_days="", scopes=[])
     form.lifetime_days.data = _sent_lifetime(request.form)
-    default = str(policy.default_lifetime())
-    form.prefilled = frozenset(
-        name for name, value in _linked(form).items() if form[name].data == value and value != default
-    )
+    form.prefilled = frozenset(name for name, value in _linked(form).items() if form[name].data == value)
     return form
 
 

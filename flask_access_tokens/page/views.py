@@ -33,7 +33,7 @@ from ..session_user import check_csrf
 from ..state import current_state, logger
 from ..store.connections import RETRY_AFTER, error_summary
 from ..texts import gettext as _
-from ..tokens import AlreadyGenerated, TokenRefused
+from ..tokens import AlreadyGenerated, Token, TokenRefused
 from .assets import FOLDER, asset_url
 from .forms import DeleteForm, GenerateForm, blank_form, edit_form, linked_form, sent_form
 from .headers import wants_fragment, watch_request
@@ -65,6 +65,18 @@ def _for_owner(view: View) -> View:
     def answer(**arguments: Any) -> ResponseReturnValue:
         with _store_errors_as_503():
             return view(require_owner(), **arguments)
+
+    return answer
+
+
+def _for_token(view: View) -> View:
+    """Call a view with the owner ID of whoever is signed in and their token of this ID; without one, answer 404."""
+
+    @_for_owner
+    @functools.wraps(view)
+    def answer(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
+        token = tokens.get(owner, token_id)
+        return _not_found(owner) if token is None else view(owner, token)
 
     return answer
 
@@ -120,66 +132,50 @@ def generate(owner: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/<uuid:token_id>/delete")
-@_for_owner
-def confirm_delete(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
-    token = tokens.get(owner, token_id)
-    if token is None:
-        return _not_found(owner)
+@_for_token
+def confirm_delete(owner: str, token: Token) -> ResponseReturnValue:
     return _render(owner, deleting=token, form=DeleteForm())
 
 
 @blueprint.post("/<uuid:token_id>/delete")
-@_for_owner
-def delete(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
-    token = tokens.get(owner, token_id)
-    if token is None:
-        return _not_found(owner)
+@_for_token
+def delete(owner: str, token: Token) -> ResponseReturnValue:
     try:
         check_csrf(current_state())
     except CSRFError as error:
         return _render_expired(owner, error, deleting=token, form=DeleteForm())
-    if not tokens.delete(owner, token_id):
+    if not tokens.delete(owner, token.id):
         return _not_found(owner)
     return _render_done(owner, _("Token “%(name)s” was deleted.", name=token.name))
 
 
 @blueprint.get("/<uuid:token_id>/edit")
-@_for_owner
-def edit(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
-    token = tokens.get(owner, token_id)
-    if token is None:
-        return _not_found(owner)
+@_for_token
+def edit(owner: str, token: Token) -> ResponseReturnValue:
     return _render(owner, editing=token, form=edit_form(token, sent=False))
 
 
 @blueprint.post("/<uuid:token_id>/edit")
-@_for_owner
-def update(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
-    token = tokens.get(owner, token_id)
-    if token is None:
-        return _not_found(owner)
+@_for_token
+def update(owner: str, token: Token) -> ResponseReturnValue:
     form = edit_form(token, sent=True)
     try:
         check_csrf(current_state())
     except CSRFError as error:
-        if form.is_ours:
-            return _render_expired(owner, error, editing=token, form=form)
-        return _render_expired(owner, error, editing=token, form=edit_form(token, sent=False))
+        kept = form if form.is_ours else edit_form(token, sent=False)
+        return _render_expired(owner, error, editing=token, form=kept)
     if not form.validate():
         return _render(owner, editing=token, form=form, status=422)
-    updated = tokens.update(owner, token_id, name=form.name.data, description=form.description.data)
+    updated = tokens.update(owner, token.id, name=form.name.data, description=form.description.data)
     if updated is None:
         return _not_found(owner)
     return _render_done(owner, _("Token “%(name)s” was saved.", name=updated.name))
 
 
 @blueprint.get("/<uuid:token_id>/use")
-@_for_owner
-def use(owner: str, token_id: uuid.UUID) -> ResponseReturnValue:
+@_for_token
+def use(owner: str, token: Token) -> ResponseReturnValue:
     """Return when a token was last used, for the script that waits for the first use."""
-    token = tokens.get(owner, token_id)
-    if token is None:
-        raise NotFound(_("You have no such token; it may have been deleted already."))
     if token.last_used_at is None:
         return jsonify(used=None)
     return jsonify(

@@ -113,6 +113,15 @@ def test_a_refused_form_still_marks_what_the_link_chose_and_the_person_kept(host
     assert WARNING not in changed.text
 
 
+def test_a_refused_form_marks_scopes_and_a_name_whatever_their_order_and_value(host: Host) -> None:
+    client = host.client("ann")
+    link = f"{NEW}?name=365&scopes=write&scopes=read&description="
+    assert marked(Page(client.get(link))) == {"name", "read", "write"}
+    refused = client.post(link, data=form_data(client, name="365", scopes=["read", "write"], lifetime_days="0"))
+    assert refused.status_code == 422
+    assert marked(Page(refused)) == {"name", "read", "write"}
+
+
 def test_the_warning_and_the_marks_are_translated(make_host: Make) -> None:
     host = make_host()
     set_up_babel(host)

@@ -46,9 +46,26 @@ def report_errors(command: Command) -> Command:
 def generate(owner_id: str, name: str, description: str, lifetime_days: str | None, scopes: tuple[str, ...]) -> None:
     """Generate a token for OWNER_ID. The secret alone is printed to standard output."""
     days = None if lifetime_days is None else policy.parse_lifetime(lifetime_days)
-    new = tokens.generate(owner_id, name, description=description, lifetime_days=days, scopes=scopes)
+    new = tokens.generate(owner_id, name, description=description, lifetime_days=days, scopes=scopes, by="cli")
     click.echo(f"Token {new.token.id} generated. Its secret is shown only this once:", err=True)
     click.echo(new.secret)
+
+
+@commands.command()
+@click.argument("owner_id")
+@click.argument("token_id")
+@click.option("--overlap-hours", type=int, help="Hours for which the old token still works. Default: as configured.")
+@click.option("--lifetime-days", help="Days until the new token expires; -1 for never. Default: as the old one's.")
+@report_errors
+def rotate(owner_id: str, token_id: str, overlap_hours: int | None, lifetime_days: str | None) -> None:
+    """Replace the token TOKEN_ID of OWNER_ID. The new secret alone is printed to standard output."""
+    days = None if lifetime_days is None else policy.parse_lifetime(lifetime_days)
+    new = tokens.rotate(owner_id, token_id, overlap_hours=overlap_hours, lifetime_days=days, by="cli")
+    click.echo(f"Token {new.token.id} generated. Its secret is shown only this once:", err=True)
+    click.echo(new.secret)
+    old = tokens.get(owner_id, token_id)
+    if old is not None:
+        click.echo(f"Token {old.id} works until {_time(old.expires_at)}.", err=True)
 
 
 @commands.command("list")
@@ -82,7 +99,7 @@ def list_(owner_id: str | None) -> None:
 @report_errors
 def delete(owner_id: str, token_id: str) -> None:
     """Delete the token TOKEN_ID of OWNER_ID. It stops working at once."""
-    if not tokens.delete(owner_id, token_id):
+    if not tokens.delete(owner_id, token_id, by="cli"):
         # Not repeated: what was given as an ID may be a secret.
         raise click.ClickException(f"{owner_id} has no token with this ID.")
     click.echo(f"Token {token_id} deleted.")
@@ -93,7 +110,8 @@ def delete(owner_id: str, token_id: str) -> None:
 @report_errors
 def delete_all(owner_id: str) -> None:
     """Delete every token of OWNER_ID."""
-    click.echo(f"{tokens.delete_all(owner_id)} tokens deleted.")
+    count = tokens.delete_all(owner_id, by="cli")
+    click.echo(f"{count} tokens deleted.")
 
 
 @commands.command()
@@ -107,7 +125,7 @@ def prune(expired_days: str, orphans: bool, dry_run: bool) -> None:
     if not (expired_days.isascii() and expired_days.isdigit() and len(expired_days) <= 5):
         raise ValueError(f"{expired_days!r} is not a number of days. Give a whole number from 0 to {policy.MAX_DAYS}.")
     try:
-        count = tokens.prune(int(expired_days), orphans=orphans, dry_run=dry_run)
+        count = tokens.prune(int(expired_days), orphans=orphans, dry_run=dry_run, by="cli")
     except RuntimeError as error:  # there is no owner= to find orphans by
         raise click.ClickException(str(error)) from None
     click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")

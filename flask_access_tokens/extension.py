@@ -8,9 +8,10 @@ from flask import Flask, current_app, request_finished
 from . import models, session_user
 from .api import acting_user, csrf
 from .cli import commands
+from .configuration import check_config
 from .models import AccessTokenMixin
 from .page import views
-from .state import Loaders, State, check_config, finish_request
+from .state import Loaders, State, finish_request
 from .store import owners
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
@@ -23,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS": 365,
     "ACCESS_TOKENS_MAX_LIFETIME_DAYS": -1,
     "ACCESS_TOKENS_MAX_PER_OWNER": -1,
+    "ACCESS_TOKENS_OVERLAP_HOURS": 24,
     "ACCESS_TOKENS_SCOPES": {},
     "ACCESS_TOKENS_LAST_USED_INTERVAL": 60,
     "ACCESS_TOKENS_REALM": "api",

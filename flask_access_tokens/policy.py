@@ -4,6 +4,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from .state import UNLIMITED, current_state
 from .texts import format_number, ngettext
@@ -13,6 +14,7 @@ MAX_OWNER_LENGTH = 255
 MAX_NAME_LENGTH = 100
 MAX_DESCRIPTION_LENGTH = 255
 MAX_DAYS = 99_999
+MAX_OVERLAP_HOURS = 366 * 24
 
 _DAYS = re.compile(r"-?[0-9]{1,5}", re.ASCII)
 _INVISIBLE = set("\u115f\u1160\u2800\u3164\uffa0")
@@ -24,7 +26,8 @@ _JOINERS = {"\u200c", "\u200d"}
 class TokenRefused(ValueError):
     """A request that policy does not allow; its message can be shown to people.
 
-    ``field`` is what was wrong: ``name``, ``description``, ``lifetime_days``, ``scopes``, or None for none of them.
+    ``field`` is what was wrong: ``name``, ``description``, ``lifetime_days``, ``overlap_hours``,
+    ``scopes``, or None for none of them.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
@@ -141,6 +144,32 @@ def default_lifetime() -> int:
     if most != UNLIMITED and not 1 <= days <= most:
         return most
     return min(days, MAX_DAYS)
+
+
+def successor_lifetime(created_at: datetime, expires_at: datetime | None) -> int:
+    """Return the lifetime of a token's successor in days, -1 for never: that of the token, at most the maximum.
+
+    :param expires_at: when the token expires; None for never.
+    """
+    most = max_lifetime()
+    if expires_at is None:
+        return most
+    days = max(1, round((expires_at - created_at) / timedelta(days=1)))
+    return min(days, MAX_DAYS if most == UNLIMITED else most)
+
+
+def validate_overlap(hours: int | None) -> int:
+    """Return an overlap.
+
+    :param hours: whole hours from 0; None for the configured overlap.
+    :raises TokenRefused: for anything else.
+    """
+    if hours is None:
+        configured: int = current_state().config["ACCESS_TOKENS_OVERLAP_HOURS"]
+        return configured
+    if type(hours) is int and 0 <= hours <= MAX_OVERLAP_HOURS:
+        return hours
+    raise TokenRefused(_("Enter 0 to %(most)s hours.", most=format_number(MAX_OVERLAP_HOURS)), "overlap_hours")
 
 
 def validate_scopes(owner_id: str, scopes: Iterable[str]) -> tuple[str, ...]:

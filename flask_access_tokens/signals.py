@@ -1,14 +1,27 @@
 """The signals of the extension. Their sender is the application, and none carries a secret."""
 
+from typing import Any
+
 from blinker import Namespace
 
 _namespace = Namespace()
 
-token_generated = _namespace.signal("token-generated", "Sent after a token was generated. Keyword: token.")
+_BY = "by (who acted, where that is known)"
+
+token_generated = _namespace.signal("token-generated", f"Sent after a token was generated. Keywords: token, {_BY}.")
 token_used = _namespace.signal("token-used", "Sent when a guarded view accepts a token. Keyword: token.")
-token_deleted = _namespace.signal("token-deleted", "Sent after a token was deleted. Keyword: token.")
+token_rotated = _namespace.signal(
+    "token-rotated",
+    f"Sent after a token was rotated. Keywords: token (the successor), predecessor, {_BY}.",
+)
+token_deleted = _namespace.signal("token-deleted", f"Sent after a token was deleted. Keywords: token, {_BY}.")
 token_rejected = _namespace.signal(
     "token-rejected",
-    "Sent when a guarded view refuses a request. Keywords: reason (missing, malformed, unknown, expired, owner, scope"
-    " or disabled) and token_id (None where no row was found).",
+    "Sent when a guarded view refuses a request. Keywords: reason (missing, malformed, unknown, expired, replaced,"
+    " owner, scope or disabled) and token_id (None where no row was found).",
 )
+
+
+def acting(by: str | None) -> dict[str, Any]:
+    """Return the keyword of a signal that says who acted: an owner ID or ``"cli"``, for example."""
+    return {} if by is None else {"by": by}

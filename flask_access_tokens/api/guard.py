@@ -191,6 +191,8 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
         if match is None:
             raise _rejected(state, "unknown", InvalidToken(MALFORMED))
         token = match.token
+        if token.expired and token.replaced:
+            raise _rejected(state, "replaced", InvalidToken("The access token has been replaced."), token)
         if token.expired:
             raise _rejected(state, "expired", InvalidToken("The access token has expired."), token)
         if not state.enabled(token.owner_id):

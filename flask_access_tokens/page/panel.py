@@ -210,7 +210,8 @@ class Panel:
 
     @staticmethod
     def status_label(token: Token) -> str:
-        labels = {"active": _("Active"), "expiring": _("Expiring soon"), "expired": _("Expired")}
+        labels = {"active": _("Active"), "expiring": _("Expiring soon")}
+        labels |= {"replaced": _("Replaced"), "expired": _("Expired")}
         return labels[token.status]
 
     def relative_time(self, moment: datetime) -> str:

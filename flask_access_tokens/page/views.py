@@ -118,6 +118,7 @@ def generate(owner: str) -> ResponseReturnValue:
             lifetime_days=form.days,
             scopes=form.scopes.data or (),
             nonce=nonce,
+            by=owner,
         )
     except AlreadyGenerated as error:
         return _render(owner, notice=str(error), is_error=True, status=409)
@@ -144,7 +145,7 @@ def delete(owner: str, token: Token) -> ResponseReturnValue:
         check_csrf(current_state())
     except CSRFError as error:
         return _render_expired(owner, error, deleting=token, form=DeleteForm())
-    if not tokens.delete(owner, token.id):
+    if not tokens.delete(owner, token.id, by=owner):
         return _not_found(owner)
     return _render_done(owner, _("Token “%(name)s” was deleted.", name=token.name))
 

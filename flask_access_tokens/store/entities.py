@@ -31,6 +31,8 @@ class Token:
         "last_used_at",
         "name",
         "owner_id",
+        "replaced",
+        "replaces",
         "scopes",
         "status",
     )
@@ -44,7 +46,12 @@ class Token:
     expires_at: datetime | None
     last_used_at: datetime | None
     hint: str
+    replaces: uuid.UUID | None
+    """The ID of the predecessor."""
+    replaced: bool
+    """Whether the token has a successor."""
     status: str
+    """``active``, ``expiring``, ``replaced`` (it works until the overlap ends) or ``expired``."""
 
     @property
     def owner(self) -> Any:
@@ -91,15 +98,19 @@ class Page:
     counts: dict[str, int]
 
 
-def status_at(moment: datetime, created_at: datetime, expires_at: datetime | None) -> str:
-    """Return the status of a token at a time: active, expiring or expired.
+def status_at(moment: datetime, created_at: datetime, expires_at: datetime | None, *, replaced: bool = False) -> str:
+    """Return the status of a token at a time: active, expiring, replaced or expired.
 
     It is expiring when at most 15 days and at most a quarter of its lifetime are left, and expires at the very instant
-    (RFC 7519 §4.1.4).
+    (RFC 7519 §4.1.4). It is replaced while it works beside its successor.
+
+    :param replaced: whether it has a successor.
     """
-    if expires_at is None:
-        return "active"
-    left = expires_at - moment
-    if left <= timedelta(0):
+    left = None if expires_at is None else expires_at - moment
+    if left is not None and left <= timedelta(0):
         return "expired"
+    if replaced:
+        return "replaced"
+    if expires_at is None or left is None:
+        return "active"
     return "expiring" if left <= EXPIRING and left * 4 <= expires_at - created_at else "active"

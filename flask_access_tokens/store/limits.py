@@ -1,21 +1,22 @@
 """The limit: how many live tokens an owner may hold, held by a unique constraint."""
 
 import random
+import uuid
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import clock
-from ..clock import as_utc
 from ..policy import TokenRefused
 from ..state import UNLIMITED, State
 from ..texts import gettext as _
 from ..texts import ngettext, relative_time
 from .connections import reading
-from .rows import select_tokens, token_from_row
+from .reads import owned_by
+from .rows import FURTHER, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
 
 _CANDIDATES = 100
@@ -36,13 +37,25 @@ def insert_within_limit(connection: Connection, state: State, owner_id: str, row
     if limit == UNLIMITED:
         connection.execute(insert(table), row)
         return
-    free = _free_places(connection, state, owner_id, limit)
-    if not free:
-        raise _refusal(state, owner_id, limit)
+    free = free_places(connection, state, owner_id, limit)
     whole = connection.begin_nested()
-    # First without a seat, so that a duplicate seat is told from another violation, such as that of the nonce.
-    connection.execute(insert(table), row)
-    mine = and_(of_owner(state, owner_id), table.c.id == row["id"])
+    try:
+        # First without a seat, so that a duplicate seat is told from another violation, such as that of the nonce.
+        connection.execute(insert(table), row)
+        take_seat(connection, state, owner_id, row["id"], free)
+    except TokenRefused:
+        whole.rollback()
+        raise
+    whole.commit()
+
+
+def take_seat(connection: Connection, state: State, owner_id: str, token_id: uuid.UUID, free: list[int]) -> None:
+    """Give one of the free places to a token that is in the table already.
+
+    :raises TokenRefused: where others have taken them all.
+    """
+    table = token_table(state)
+    mine = and_(of_owner(state, owner_id), table.c.id == token_id)
     for place in free:
         attempt = connection.begin_nested()
         try:
@@ -51,10 +64,8 @@ def insert_within_limit(connection: Connection, state: State, owner_id: str, row
             attempt.rollback()
             continue
         attempt.commit()
-        whole.commit()
         return
-    whole.rollback()
-    raise _refusal(state, owner_id, limit)
+    raise _refusal(state, owner_id, state.config["ACCESS_TOKENS_MAX_PER_OWNER"])
 
 
 def seat(owner_id: str, place: int) -> str:
@@ -62,17 +73,21 @@ def seat(owner_id: str, place: int) -> str:
     return f"{place}:{sha256(owner_id.encode()).hexdigest()}"[:64]
 
 
-def _free_places(connection: Connection, state: State, owner_id: str, limit: int) -> list[int]:
-    """Return free places in a random order, after expired tokens have given theirs back."""
-    model, table, moment = state.model, token_table(state), clock.now()
+def free_places(connection: Connection, state: State, owner_id: str, limit: int) -> list[int]:
+    """Return free places in a random order, after expired tokens have given theirs back.
+
+    A replaced token without a seat does not count: its successor counts for the pair.
+
+    :raises TokenRefused: where the owner holds as many tokens as allowed.
+    """
+    table, moment = token_table(state), clock.now()
     expires = table.c.expires_at
     relevant = or_(expires.is_(None), expires > moment, table.c.seat.is_not(None))
-    statement = select(model.id, model.owner_id, model.seat, model.expires_at)
     with reading(state) as reader:
-        rows = reader.execute(statement.where(of_owner(state, owner_id), relevant)).all()
-    held = [row for row in rows if is_of_owner(row, owner_id)]
-    expired = {row[0] for row in held if row[3] is not None and as_utc(row[3]) <= moment}
-    live = [row[2] for row in held if row[0] not in expired]
+        rows = reader.execute(select_tokens(state, "seat").where(of_owner(state, owner_id), relevant)).all()
+    held = [(token_from_row(row, moment), row[FURTHER]) for row in rows if is_of_owner(row, owner_id)]
+    expired = [token.id for token, _ in held if token.expired]
+    live = [taken for token, taken in held if not token.expired and not (token.replaced and taken is None)]
     if len(live) >= limit:
         raise _refusal(state, owner_id, len(live))
     if expired:
@@ -82,7 +97,10 @@ def _free_places(connection: Connection, state: State, owner_id: str, limit: int
     allowed = _allowed_places(limit - live.count(None), places)
     # At random, so that those who generate at the same moment seldom meet.
     sample = random.sample(range(allowed), min(allowed, len(places) + _CANDIDATES))
-    return [place for place in sample if place not in places]
+    free = [place for place in sample if place not in places]
+    if not free:
+        raise _refusal(state, owner_id, limit)
+    return free
 
 
 def _allowed_places(limit: int, places: Iterable[int]) -> int:
@@ -105,10 +123,7 @@ def _refusal(state: State, owner_id: str, held: int) -> TokenRefused:
         "You already have %(num)s tokens, the most allowed. Delete one first.",
         held,
     )
-    moment = clock.now()
-    with reading(state) as reader:
-        rows = reader.execute(select_tokens(state).where(of_owner(state, owner_id))).all()
-    live = [token for row in rows if is_of_owner(row, owner_id) and not (token := token_from_row(row, moment)).expired]
+    live = [token for token in owned_by(owner_id) if not token.expired]
     if not live:
         return TokenRefused(message)
     oldest = min(live, key=lambda token: (token.last_used_at is not None, token.last_used_at or token.created_at))
@@ -116,12 +131,12 @@ def _refusal(state: State, owner_id: str, held: int) -> TokenRefused:
         hint = _(
             "“%(name)s” has never been used; it was generated %(distance)s.",
             name=oldest.name,
-            distance=relative_time(oldest.created_at, moment),
+            distance=relative_time(oldest.created_at, clock.now()),
         )
     else:
         hint = _(
             "“%(name)s” has gone unused for longest; it was last used %(distance)s.",
             name=oldest.name,
-            distance=relative_time(oldest.last_used_at, moment),
+            distance=relative_time(oldest.last_used_at, clock.now()),
         )
     return TokenRefused(f"{message} {hint}")

@@ -8,10 +8,9 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, 
 from sqlalchemy.orm import Session
 
 from .. import clock, policy
-from ..clock import as_utc
 from ..state import State, current_state
 from .connections import reading, reads
-from .entities import EXPIRING, Page, status_at
+from .entities import EXPIRING, Page
 from .rows import select_tokens, token_from_row
 from .table import compares_exactly, is_of_owner, of_owner, token_table
 
@@ -58,8 +57,8 @@ def page(
         counts: dict[str, int] = dict(counted.mappings().one())
         if counts["expiring"]:
             # Databases subtract times in different ways.
-            soon = select(model.id, model.created_at, model.expires_at).where(mine, conditions["expiring"])
-            ids = [row[0] for row in reader.execute(soon) if _status(row, moment) == "expiring"]
+            soon = reader.execute(select_tokens(state).where(mine, conditions["expiring"])).all()
+            ids = [row[0] for row in soon if token_from_row(row, moment).status == "expiring"]
             counts["expiring"] = len(ids)
             conditions["expiring"] = model.id.in_(ids)
         chosen = and_(mine, conditions[status]) if status in conditions else mine
@@ -80,10 +79,6 @@ def page(
             statement = statement.offset(start).limit(size)
         rows = reader.execute(statement).all()
     return Page([token_from_row(row, moment) for row in rows], matching, number, pages, counts)
-
-
-def _status(row: Sequence[Any], moment: datetime) -> str:
-    return status_at(moment, as_utc(row[1]), as_utc(row[2]))
 
 
 def _matches(row: Sequence[Any], search: str) -> bool:

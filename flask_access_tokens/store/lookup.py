@@ -13,7 +13,7 @@ from .connections import read_again, reading, session_connection
 from .direct import DirectSelect, plain_engine
 from .entities import Token
 from .owners import may_act, select_with_owner
-from .rows import COLUMNS, select_tokens, token_from_row
+from .rows import FURTHER, select_tokens, token_from_row
 from .table import token_table
 
 
@@ -50,7 +50,7 @@ def lookup(state: State, candidates: Mapping[str, str]) -> Match | None:
     row, schema_map = _first(state, _parameters(candidates.values()))
     if row is None:
         return None
-    digest, scheme, *selected_owner = row[len(COLUMNS) :]
+    digest, scheme, *selected_owner = row[FURTHER:]
     if candidates.get(scheme) != digest:
         return None
     return Match(token_from_row(row, clock.now()), digest, scheme, candidates, selected_owner, schema_map)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
+from sqlalchemy.orm import aliased
 
 from ..clock import as_utc
 from ..state import State
@@ -21,21 +22,29 @@ COLUMNS = (
     "expires_at",
     "last_used_at",
     "hint",
+    "replaces",
 )
 """The columns that make a token, in the order in which they are selected."""
 
+FURTHER = len(COLUMNS) + 1
+"""The place of the first further column in a row: after the columns comes whether the token has a successor."""
+
 
 def select_tokens(state: State, *more: str) -> Select[Any]:
-    """Return a SELECT of the columns of a token, followed by further columns. The caller adds the condition.
+    """Return a SELECT of what makes a token, followed by further columns. The caller adds the condition.
 
     It selects attributes of the model, so that criteria that the host adds to its own queries apply.
     """
-    return select(*(getattr(state.model, key) for key in (*COLUMNS, *more)))
+    model, successor = state.model, aliased(state.model)
+    replaced = exists().where(successor.replaces == model.id)
+    columns = (getattr(model, key) for key in COLUMNS)
+    return select(*columns, replaced, *(getattr(model, key) for key in more))
 
 
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
-    """Return the token of a row that begins with :data:`COLUMNS`, with its status at a time."""
-    id_, owner_id, name, description, scopes, created_at, expires_at, last_used_at, hint = row[:9]
+    """Return the token of a row that :func:`select_tokens` selected, with its status at a time."""
+    id_, owner_id, name, description, scopes, created_at, expires_at, last_used_at = row[:8]
+    hint, replaces, replaced = row[8:FURTHER]
     created_at, expires_at = as_utc(created_at), expires_at and as_utc(expires_at)
     return Token(
         id_,
@@ -47,7 +56,9 @@ def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
         expires_at,
         last_used_at and as_utc(last_used_at),
         hint,
-        status_at(moment, created_at, expires_at),
+        replaces,
+        replaced,
+        status_at(moment, created_at, expires_at, replaced=replaced),
     )
 
 

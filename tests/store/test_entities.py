@@ -24,6 +24,8 @@ PUBLIC = {
     "expires_at",
     "last_used_at",
     "hint",
+    "replaces",
+    "replaced",
     "status",
 }
 

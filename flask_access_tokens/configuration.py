@@ -1,0 +1,54 @@
+"""The check of the configuration while an application starts."""
+
+import re
+from collections.abc import Mapping
+
+from flask import Config
+
+from .policy import MAX_OVERLAP_HOURS
+from .secret import validate_prefixes
+from .state import MAX_INTERVAL, SCOPE, UNLIMITED, configured_peppers
+
+
+def check_config(config: Config) -> None:
+    """Check a configuration while the application starts.
+
+    :raises ValueError: for a value that cannot work; the message says what to set.
+    """
+    validate_prefixes(config["ACCESS_TOKENS_PREFIX"])
+    for key in (
+        "ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS",
+        "ACCESS_TOKENS_MAX_LIFETIME_DAYS",
+        "ACCESS_TOKENS_MAX_PER_OWNER",
+    ):
+        value = config[key]
+        if type(value) is not int or (value < 1 and value != UNLIMITED):
+            raise ValueError(f"{key} is {value!r}. Set a whole number from 1, or -1 for no limit.")
+    interval = config["ACCESS_TOKENS_LAST_USED_INTERVAL"]
+    if isinstance(interval, bool) or not isinstance(interval, (int, float)) or not 0 <= interval <= MAX_INTERVAL:
+        raise ValueError(
+            f"ACCESS_TOKENS_LAST_USED_INTERVAL is {interval!r}. Set a number of seconds from 0 to {MAX_INTERVAL}."
+        )
+    overlap = config["ACCESS_TOKENS_OVERLAP_HOURS"]
+    if type(overlap) is not int or not 0 <= overlap <= MAX_OVERLAP_HOURS:
+        raise ValueError(
+            f"ACCESS_TOKENS_OVERLAP_HOURS is {overlap!r}. Set a whole number of hours from 0 to {MAX_OVERLAP_HOURS}."
+        )
+    if not isinstance(config["ACCESS_TOKENS_SELF_SERVICE"], bool):
+        raise ValueError(f"ACCESS_TOKENS_SELF_SERVICE is {config['ACCESS_TOKENS_SELF_SERVICE']!r}. Set True or False.")
+    scopes = config["ACCESS_TOKENS_SCOPES"]
+    if not isinstance(scopes, Mapping):
+        raise ValueError("ACCESS_TOKENS_SCOPES must be a dict of scope names to descriptions for people.")
+    for scope in scopes:
+        if not isinstance(scope, str) or not SCOPE.fullmatch(scope):
+            raise ValueError(
+                f'Scope {scope!r} cannot be used: set printable ASCII without blanks, " and \\ (RFC 6749 §3.3).'
+            )
+    realm = config["ACCESS_TOKENS_REALM"]
+    if not isinstance(realm, str) or not re.fullmatch(r"[\x20\x21\x23-\x5B\x5D-\x7E]*", realm):
+        raise ValueError(f'ACCESS_TOKENS_REALM is {realm!r}. Set printable ASCII without " and \\ (RFC 9110 §11.5).')
+    if config["ACCESS_TOKENS_HTMX"] not in ("auto", "bundled", "host"):
+        raise ValueError('ACCESS_TOKENS_HTMX must be "auto", "bundled" or "host".')
+    for pepper in configured_peppers(config):
+        if not isinstance(pepper, (str, bytes)) or not pepper:
+            raise ValueError("ACCESS_TOKENS_PEPPERS must be a list of strings that are not empty, newest first.")

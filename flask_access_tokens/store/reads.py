@@ -1,0 +1,60 @@
+"""The reading operations: one token by its secret or its ID, and all tokens of an owner."""
+
+from .. import clock, policy
+from .. import secret as _secret
+from ..secret import Secret
+from ..state import current_state
+from .connections import reading, reads
+from .entities import Token
+from .lookup import lookup
+from .rows import parse_token_id, select_tokens, token_from_row
+from .table import is_of_owner, of_owner, token_table
+
+
+def find(secret: str | Secret) -> Token | None:
+    """Return the live token of a secret; None where it is malformed, unknown, deleted or expired.
+
+    Scopes, the feature flag and whether the owner may act are left to the caller.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    if not isinstance(secret, (str, Secret)):
+        return None
+    secret = Secret(str(secret))  # crash reporters print the local variables of every frame
+    state = current_state()
+    if not _secret.is_well_formed(str(secret), state.prefixes):
+        return None
+    match = lookup(state, _secret.candidate_digests(secret, state.peppers))
+    return None if match is None or match.token.expired else match.token
+
+
+@reads
+def owned_by(owner_id: object) -> list[Token]:
+    """Return every token of an owner, the newest first.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    owner, columns = policy.validate_owner_id(owner_id), token_table(state).c
+    statement = select_tokens(state).where(of_owner(state, owner)).order_by(columns.created_at.desc(), columns.id)
+    with reading(state) as reader:
+        rows = reader.execute(statement).all()
+    moment = clock.now()
+    return [token_from_row(row, moment) for row in rows if is_of_owner(row, owner)]
+
+
+@reads
+def get(owner_id: object, token_id: object) -> Token | None:
+    """Return one token of an owner, or None where they have none with this ID.
+
+    :param token_id: a UUID, or its text.
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    owner = policy.validate_owner_id(owner_id)
+    mine, wanted = of_owner(state, owner), parse_token_id(token_id)
+    if wanted is None:
+        return None
+    with reading(state) as reader:
+        row = reader.execute(select_tokens(state).where(mine, token_table(state).c.id == wanted)).first()
+    return token_from_row(row, clock.now()) if row is not None and is_of_owner(row, owner) else None

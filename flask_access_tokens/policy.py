@@ -16,6 +16,7 @@ MAX_DESCRIPTION_LENGTH = 255
 MAX_DAYS = 99_999
 MAX_OVERLAP_HOURS = 366 * 24
 
+_HOURS = re.compile(r"[0-9]{1,5}", re.ASCII)
 _DAYS = re.compile(r"-?[0-9]{1,5}", re.ASCII)
 _INVISIBLE = set("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols that show nothing."""
@@ -170,6 +171,14 @@ def validate_overlap(hours: int | None) -> int:
     if type(hours) is int and 0 <= hours <= MAX_OVERLAP_HOURS:
         return hours
     raise TokenRefused(_("Enter 0 to %(most)s hours.", most=format_number(MAX_OVERLAP_HOURS)), "overlap_hours")
+
+
+def parse_overlap(text: str) -> int:
+    """Return the overlap that a person chose, in hours.
+
+    :raises TokenRefused: where it is not a whole number that is allowed.
+    """
+    return validate_overlap(int(text) if _HOURS.fullmatch(text) else -1)
 
 
 def validate_scopes(owner_id: str, scopes: Iterable[str]) -> tuple[str, ...]:

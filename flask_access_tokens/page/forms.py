@@ -93,6 +93,17 @@ class EditForm(_TokenForm):
     """What a person may change of a token."""
 
 
+class RotateForm(FlaskForm):  # type: ignore[misc]
+    """How long the old token is to work beside the new one."""
+
+    overlap_hours = StringField()
+
+    hours: int
+
+    def validate_overlap_hours(self, field: Field) -> None:
+        self.hours = _valid(policy.parse_overlap, field.data or "")
+
+
 class DeleteForm(FlaskForm):  # type: ignore[misc]
     """The confirmation of a deletion: nothing but the CSRF token."""
 
@@ -153,6 +164,11 @@ def edit_form(token: Token, *, sent: bool) -> EditForm:
     if not sent:
         form.renew_nonce()
     return form
+
+
+def rotate_form(*, sent: bool) -> RotateForm:
+    """Return the form that rotates a token: as this request sends it, or with the configured overlap."""
+    return RotateForm(formdata=request.form if sent else None, overlap_hours=str(policy.validate_overlap(None)))
 
 
 def _sent_lifetime(sent: MultiDict[str, str]) -> str:

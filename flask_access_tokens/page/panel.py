@@ -1,4 +1,4 @@
-"""The panel: what the templates of the page read, in each of its five states."""
+"""The panel: what the templates of the page read, in each of its six states."""
 
 import shlex
 from collections.abc import Mapping
@@ -23,6 +23,9 @@ PRESETS = (7, 30, 60, 90, 365)
 RECENTLY = timedelta(days=7)
 """A token used within this time is probably still needed."""
 
+OVERLAPS = (0, 1, 24, 7 * 24)
+"""Hours."""
+
 SORTS = {"name": "name", "created": "-created", "expires": "expires", "used": "-used"}
 """What can be sorted, each with its first direction."""
 
@@ -35,7 +38,10 @@ class Panel:
     form: Any = None
     created: NewToken | None = None
     editing: Token | None = None
+    rotating: Token | None = None
     deleting: Token | None = None
+    predecessor: Token | None = None
+    """The token that the one just created replaces."""
     notice: str = ""
     is_error: bool = False
     """Whether the notice reports an error."""
@@ -66,15 +72,16 @@ class Panel:
 
     @property
     def state(self) -> str:
-        """``list``, ``form``, ``created``, ``editing`` or ``deleting``."""
-        for state in ("created", "editing", "deleting"):
+        """``list``, ``form``, ``created``, ``editing``, ``rotating`` or ``deleting``."""
+        for state in ("created", "editing", "rotating", "deleting"):
             if getattr(self, state) is not None:
                 return state
         return "list" if self.form is None else "form"
 
     @property
     def title(self) -> str:
-        titles = {"form": _("New token"), "editing": _("Edit token"), "deleting": _("Delete token")}
+        titles = {"form": _("New token"), "editing": _("Edit token"), "rotating": _("Rotate token")}
+        titles |= {"deleting": _("Delete token")}
         return titles.get(self.state) or _("Access tokens")
 
     @property
@@ -119,6 +126,8 @@ class Panel:
             return self.url_of("new")
         if self.editing is not None:
             return self.url_of("edit", self.editing)
+        if self.rotating is not None:
+            return self.url_of("confirm_rotation", self.rotating)
         if self.deleting is not None:
             return self.url_of("confirm_delete", self.deleting)
         return self.list_url()
@@ -210,9 +219,9 @@ class Panel:
 
     @staticmethod
     def status_label(token: Token) -> str:
-        labels = {"active": _("Active"), "expiring": _("Expiring soon")}
-        labels |= {"replaced": _("Replaced"), "expired": _("Expired")}
-        return labels[token.status]
+        if token.status == "replaced" and token.expires_at is not None:
+            return _("Replaced, works until %(time)s", time=texts.short_date(token.expires_at))
+        return {"active": _("Active"), "expiring": _("Expiring soon"), "expired": _("Expired")}[token.status]
 
     def relative_time(self, moment: datetime) -> str:
         return texts.relative_time(moment, self.now)
@@ -230,10 +239,15 @@ class Panel:
         """Return a time as ``<time datetime>`` takes it."""
         return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    @property
-    def used_recently(self) -> bool:
-        last = self.deleting.last_used_at if self.deleting else None
+    def recently_used(self, token: Token) -> bool:
+        last = token.last_used_at
         return last is not None and self.now - last < RECENTLY
+
+    @property
+    def overlaps(self) -> list[tuple[str, str]]:
+        """The overlaps to choose from, the configured one among them, each with its label."""
+        hours = sorted({*OVERLAPS, policy.validate_overlap(None)})
+        return [(str(number), _overlap_label(number)) for number in hours]
 
     # The form
 
@@ -321,6 +335,14 @@ def _listed(owner: str, params: Mapping[str, str]) -> Page:
         number=int(params.get("page", 1)),
         size=PAGE_SIZE,
     )
+
+
+def _overlap_label(hours: int) -> str:
+    if hours == 0:
+        return _("Not at all")
+    if hours % 24 == 0:
+        return ngettext("%(num)s day", "%(num)s days", hours // 24)
+    return ngettext("%(num)s hour", "%(num)s hours", hours)
 
 
 def _without_blanks(values: Mapping[str, Any]) -> dict[str, Any]:

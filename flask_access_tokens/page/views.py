@@ -33,9 +33,9 @@ from ..session_user import check_csrf
 from ..state import current_state, logger
 from ..store.connections import RETRY_AFTER, error_summary
 from ..texts import gettext as _
-from ..tokens import AlreadyGenerated, Token, TokenRefused
+from ..tokens import AlreadyGenerated, AlreadyReplaced, NewToken, Token, TokenRefused
 from .assets import FOLDER, asset_url
-from .forms import DeleteForm, GenerateForm, blank_form, edit_form, linked_form, sent_form
+from .forms import DeleteForm, GenerateForm, blank_form, edit_form, linked_form, rotate_form, sent_form
 from .headers import wants_fragment, watch_request
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
 from .panel import Panel, list_params
@@ -127,9 +127,36 @@ def generate(owner: str) -> ResponseReturnValue:
             return _render_form(owner, form, notice=str(error), is_error=True, status=422)
         form[error.field].errors = [str(error)]
         return _render_form(owner, form, status=422)
-    guarded = _guarded_routes()
-    opened = [route for route in guarded if set(route.guard.scopes) <= set(created.token.scopes)]
-    return _render(owner, created=created, url=_example_url(opened), useless=bool(guarded) and not opened)
+    return _render_created(owner, created)
+
+
+@blueprint.get("/<uuid:token_id>/rotate")
+@_for_token
+def confirm_rotation(owner: str, token: Token) -> ResponseReturnValue:
+    _require_self_service()
+    if token.replaced:
+        return _render_already_rotated(owner)
+    return _render(owner, rotating=token, form=rotate_form(sent=False))
+
+
+@blueprint.post("/<uuid:token_id>/rotate")
+@_for_token
+def rotate(owner: str, token: Token) -> ResponseReturnValue:
+    _require_self_service()
+    form = rotate_form(sent=True)
+    try:
+        check_csrf(current_state())
+    except CSRFError as error:
+        return _render_expired(owner, error, rotating=token, form=rotate_form(sent=False))
+    if not form.validate():
+        return _render(owner, rotating=token, form=form, status=422)
+    try:
+        created = tokens.rotate(owner, token.id, overlap_hours=form.hours, by=owner)
+    except AlreadyReplaced:
+        return _render_already_rotated(owner)
+    except TokenRefused as error:
+        return _render(owner, rotating=token, form=form, notice=str(error), is_error=True, status=422)
+    return _render_created(owner, created, predecessor=tokens.get(owner, token.id))
 
 
 @blueprint.get("/<uuid:token_id>/delete")
@@ -207,6 +234,18 @@ def _render(owner: str, *, status: int = 200, **shown: Any) -> Response:
     if wants_fragment():
         return make_response(render_template("access_tokens/_panel.html", access_tokens_shown=panel))
     return make_response(render_template("access_tokens/page.html", access_tokens_shown=panel), status)
+
+
+def _render_created(owner: str, created: NewToken, **shown: Any) -> Response:
+    guarded = _guarded_routes()
+    opened = [route for route in guarded if set(route.guard.scopes) <= set(created.token.scopes)]
+    useless = bool(guarded) and not opened
+    return _render(owner, created=created, url=_example_url(opened), useless=useless, **shown)
+
+
+def _render_already_rotated(owner: str) -> Response:
+    notice = _("This token was already rotated. Its new secret was shown once and cannot be shown again.")
+    return _render(owner, notice=notice, is_error=True, status=409)
 
 
 def _render_done(owner: str, notice: str) -> ResponseReturnValue:

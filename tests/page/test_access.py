@@ -44,6 +44,14 @@ def states(page: Page) -> Iterator[str]:
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("was saved")).to_be_visible()
     yield "saved"
+    page.get_by_role("button", name="Rotate token Build server").click()
+    expect(page.get_by_role("group", name="How long the old token keeps working")).to_be_visible()
+    yield "rotating"
+    page.get_by_role("button", name="Rotate token", exact=True).click()
+    expect(page.get_by_text("Replaced, works until")).to_be_visible()
+    yield "rotated"
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_label("Your new token")).to_have_count(0)
     page.get_by_label("Search tokens").fill("zebra")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_text("No tokens match.")).to_be_visible()
@@ -190,7 +198,7 @@ def test_the_open_details_of_a_token_close_with_escape_from_anywhere_and_when_th
     hint.press("Enter")
     expect(details).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Edit token newer")).to_be_focused()
+    expect(page.get_by_role("button", name="Rotate token newer")).to_be_focused()
     expect(details).to_be_hidden()
 
 

@@ -52,7 +52,7 @@ def press(engine: Engine, selector: str, then: str) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with script", "without script"])
-def test_a_person_generates_copies_uses_searches_and_deletes_a_token(
+def test_a_person_generates_copies_uses_rotates_searches_and_deletes_a_token(
     window: Window, make_site: Callable[..., Site], scripts: bool
 ) -> None:
     site = make_site()
@@ -80,14 +80,23 @@ def test_a_person_generates_copies_uses_searches_and_deletes_a_token(
     press(engine, ".access-tokens-created-foot button", then="#access-tokens-q")
     row = "[...document.querySelectorAll('.access-tokens-row')].find((row) => row.textContent.includes('laptop'))"
     assert "Never" not in until(engine, f"{row}?.querySelector('[data-used]').textContent")
+    press(engine, "[aria-label='Rotate token laptop']", then="[name=overlap_hours][value='0']")
+    engine.click("[name=overlap_hours][value='0']")
+    press(engine, "#access-tokens-do-rotate", then="#access-tokens-secret")
+    rotated = engine.evaluate("document.getElementById('access-tokens-secret').value")
+    assert [status(site, each) for each in (secret, rotated)] == [401, 200]
+    if scripts:
+        engine.click("[data-copies=access-tokens-secret]")
+        until(engine, "/copied/.test(document.querySelector('[data-access-tokens-live]').textContent)")
+    press(engine, ".access-tokens-created-foot button", then="#access-tokens-q")
     engine.type("#access-tokens-q", "LAPT")
     engine.click("#access-tokens-search")
-    until(engine, "document.querySelectorAll('.access-tokens-row').length === 1")
+    until(engine, "document.querySelectorAll('.access-tokens-row').length === 2")
     press(engine, "[aria-label='Delete token laptop']", then="#access-tokens-do-delete")
     press(engine, "#access-tokens-do-delete", then=".access-tokens-notice")
     notice = engine.evaluate("document.querySelector('.access-tokens-notice').textContent")
     assert notice == "Token “laptop” was deleted."
-    assert status(site, secret) == 401
+    assert status(site, rotated) == 401
 
 
 def test_the_controls_look_alike_in_every_engine(window: Window, make_site: Callable[..., Site]) -> None:

@@ -85,6 +85,8 @@ def test_generating_and_deleting_work_with_the_keyboard(site: Site) -> None:
     expect(page.locator(".access-tokens-details").get_by_text("UTC").first).to_be_hidden()
     expect(details).to_be_focused()
     page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Rotate token robot")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Edit token robot")).to_be_focused()
     page.keyboard.press("Tab")
     press(page, "Enter")

@@ -64,6 +64,9 @@ def answers(make_host: Callable[..., Host], tmp_path: Path, monkeypatch: pytest.
         answers["asking"] = ann.get(f"{ask}/delete", **settings)
         answers["editing"] = ann.get(f"{ask}/edit", **settings)
         answers["edited"] = ann.post(f"{ask}/edit", data={"name": ""}, **settings)
+        answers["rotating"] = ann.get(f"{ask}/rotate", **settings)
+        answers["not rotated"] = ann.post(f"{ask}/rotate", data={"overlap_hours": "x"}, **settings)
+        answers["rotated"] = ann.post(f"{ask}/rotate", data={"overlap_hours": "1"}, **settings)
         for state, answer in answers.items():
             (folder / f"{kind}-{state}.html").write_text(page.format(answer.text))
 

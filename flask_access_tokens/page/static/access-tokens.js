@@ -8,7 +8,7 @@
   window.accessTokensScript = true;
 
   const [POLL_EVERY, POLL_FOR, RETRY_AFTER, DAY] = [3000, 600000, 5000, 86400000]; // milliseconds
-  const FORMS = ["form", "editing", "deleting"]; // the states of the panel that lead back to the list
+  const FORMS = ["form", "editing", "rotating", "deleting"]; // the states of the panel that lead back to the list
   const { nonce, dataset: settings } = document.currentScript;
 
   let current = null; // the panel that was prepared last

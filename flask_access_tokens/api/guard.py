@@ -17,7 +17,6 @@ from ..state import SCOPE, State, at_the_end, current_state, logger
 from ..store.connections import StoreError, error_summary
 from ..store.entities import Token
 from ..store.last_used import note_use
-from ..store.lookup import lookup
 from . import bearer, routes
 from .challenge import (
     MALFORMED,
@@ -28,12 +27,20 @@ from .challenge import (
     StoreUnavailable,
     TokenRequired,
 )
+from .check import check_secret
 from .routes import Guard
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _STATE = "flask_access_tokens.guard"
 """The key in the WSGI environ. ``flask.g`` would not do: it may outlive the request."""
+
+_DESCRIPTIONS = {
+    "replaced": "The access token has been replaced.",
+    "expired": "The access token has expired.",
+    "disabled": "Access tokens are disabled.",
+}
+"""What only a client with the right secret learns; every other refusal has one text."""
 
 
 @dataclass(slots=True)
@@ -179,35 +186,23 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
     """
     disabled = state.disabled
     if disabled and bearer.count_credentials(req.environ.get("HTTP_AUTHORIZATION")):
-        raise _rejected(state, "disabled", InvalidToken("Access tokens are disabled."))
+        raise _rejected(state, "disabled", InvalidToken(_DESCRIPTIONS["disabled"]))
     credential = _credential(state, req)
     if credential is None:
         if guard.optional or (guard.or_session and _is_signed_in(state)):
             return None
         raise _rejected(state, "disabled" if disabled else "missing", TokenRequired("Send an access token."))
-    candidates = secret.candidate_digests(credential, state.peppers)
     try:
-        match = lookup(state, candidates)
-        if match is None:
-            raise _rejected(state, "unknown", InvalidToken(MALFORMED))
-        token = match.token
-        if token.expired and token.replaced:
-            raise _rejected(state, "replaced", InvalidToken("The access token has been replaced."), token)
-        if token.expired:
-            raise _rejected(state, "expired", InvalidToken("The access token has expired."), token)
-        if not state.enabled(token.owner_id):
-            raise _rejected(state, "disabled", InvalidToken("Access tokens are disabled."), token)
-        if not match.owner_may_act(state):
-            raise _rejected(state, "owner", InvalidToken(MALFORMED), token)
-        if token.scopes:
-            # A scope that the host no longer declares, or the owner may no longer grant, has no effect.
-            allowed = state.allowed_scopes(token.owner_id)
-            token.scopes = tuple(scope for scope in token.scopes if scope in allowed)
+        verdict = check_secret(state, credential)
     except StoreError as error:
         raise _unavailable(error) from None
-    _check_scopes(guard, state, token)
+    match = verdict.match
+    if match is None or verdict.reason:
+        refusal = InvalidToken(_DESCRIPTIONS.get(verdict.reason, MALFORMED))
+        raise _rejected(state, verdict.reason, refusal, None if match is None else match.token)
+    _check_scopes(guard, state, match.token)
     note_use(state, match)
-    return token
+    return match.token
 
 
 def _unavailable(error: StoreError) -> StoreUnavailable:

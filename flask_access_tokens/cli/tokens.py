@@ -1,39 +1,11 @@
-"""The command line for operators: ``flask access-tokens``."""
-
-import sys
-from collections.abc import Callable
-from datetime import datetime
-from functools import wraps
-from typing import Any, TypeVar
+"""The commands that generate, rotate, list and delete tokens."""
 
 import click
-from flask import current_app
-from flask.cli import AppGroup
 
-from . import policy, secret, tokens
-from .api import routes
-from .state import State, current_state
-from .store.connections import error_summary
-from .store.owners import checks_owner
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-commands = AppGroup("access-tokens", help="Generate, list and delete access tokens.")
-
-
-def report_errors(command: Command) -> Command:
-    """Print a refused request or a database error as one line, and exit with 1."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except ValueError as refused:
-            raise click.ClickException(str(refused)) from None
-        except tokens.StoreError as error:
-            raise click.ClickException(f"The token store cannot be used: {error_summary(error)}") from None
-
-    return run  # type: ignore[return-value]
+from .. import policy, secret, tokens
+from ..state import State, current_state
+from ..store.owners import checks_owner
+from .group import commands, escape_formula, report_errors, time_text
 
 
 @commands.command()
@@ -65,7 +37,7 @@ def rotate(owner_id: str, token_id: str, overlap_hours: int | None, lifetime_day
     click.echo(new.secret)
     old = tokens.get(owner_id, token_id)
     if old is not None:
-        click.echo(f"Token {old.id} works until {_time(old.expires_at)}.", err=True)
+        click.echo(f"Token {old.id} works until {time_text(old.expires_at)}.", err=True)
 
 
 @commands.command("list")
@@ -81,13 +53,13 @@ def list_(owner_id: str | None) -> None:
         values = (
             str(token.id),
             token.owner_id,
-            _escape_formula(token.name),
+            escape_formula(token.name),
             token.hint,
             _status(state, token),
             " ".join(token.scopes) or "-",
-            _time(token.created_at),
-            _time(token.expires_at),
-            _time(token.last_used_at),
+            time_text(token.created_at),
+            time_text(token.expires_at),
+            time_text(token.last_used_at),
         )
         click.echo("\t".join(values))
     _report_peppers(state)
@@ -131,54 +103,6 @@ def prune(expired_days: str, orphans: bool, dry_run: bool) -> None:
     click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")
 
 
-@commands.command("find")
-@report_errors
-def find() -> None:
-    """Find the owner of a leaked secret. The secret is read from standard input, as one line."""
-    token = tokens.find(sys.stdin.readline(1024).strip())
-    if token is None:
-        raise click.ClickException("No live token has this secret.")
-    click.echo(f"{token.id}\t{token.owner_id}\t{_escape_formula(token.name)}\t{token.hint}")
-
-
-@commands.command("routes")
-@click.option("--check", is_flag=True, help="Exit with 1 where a guard has no effect.")
-@report_errors
-def routes_(check: bool) -> None:
-    """List the guarded routes with the scopes they require."""
-    problems = []
-    declared = current_state().scopes
-    for route in routes.guarded_routes(current_app):
-        click.echo(f"{route.method}\t{route.rule}\t{_requirement(route.guard)}")
-        if not route.reachable:
-            problems.append(f"{route.method} {route.rule}: {route.endpoint} is not reachable; another rule matches.")
-        undeclared = [scope for scope in route.guard.scopes if scope not in declared]
-        if undeclared:
-            problems.append(f"{route.method} {route.rule}: no token can have {' '.join(undeclared)}; declare it.")
-    for endpoint in routes.misplaced_endpoints(current_app):
-        problems.append(f"{endpoint} is guarded outside its route: put @token_required below the route's decorator.")
-    for endpoint in routes.routeless_endpoints(current_app):
-        problems.append(f"{endpoint} is guarded, but has no rule.")
-    for problem in problems:
-        click.echo(problem, err=True)
-    if check and problems:
-        raise SystemExit(1)
-
-
-@commands.command("pattern")
-@report_errors
-def pattern() -> None:
-    """Print a regular expression that finds secrets, for secret scanners."""
-    click.echo(secret.pattern(current_state().prefixes))
-
-
-def _requirement(guard: routes.Guard) -> str:
-    if guard.hook:
-        return f"as {guard.hook}() decides"
-    more = " (optional)" if guard.optional else " (or a session)" if guard.or_session else ""
-    return (" ".join(guard.scopes) or "any token") + more
-
-
 def _status(state: State, token: tokens.Token) -> str:
     return "owner gone" if checks_owner(state) and token.owner is None else token.status
 
@@ -193,12 +117,3 @@ def _report_peppers(state: State) -> None:
         click.echo(f"{waiting} tokens are not keyed under the newest pepper; each will be when next used.", err=True)
     if lost:
         click.echo(f"{lost} tokens are keyed under a pepper that is not configured, and are refused.", err=True)
-
-
-def _escape_formula(name: str) -> str:
-    """Return a name that a spreadsheet does not take for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
-
-
-def _time(value: datetime | None) -> str:
-    return "never" if value is None else value.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,41 @@
+"""The group ``flask access-tokens``, and what its commands have in common."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+from flask.cli import AppGroup
+
+from .. import tokens
+from ..store.connections import error_summary
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+commands = AppGroup("access-tokens", help="Generate, list and delete access tokens.")
+
+
+def report_errors(command: Command) -> Command:
+    """Print a refused request or a database error as one line, and exit with 1."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except ValueError as refused:
+            raise click.ClickException(str(refused)) from None
+        except tokens.StoreError as error:
+            raise click.ClickException(f"The token store cannot be used: {error_summary(error)}") from None
+
+    return run  # type: ignore[return-value]
+
+
+def escape_formula(name: str) -> str:
+    """Return a name that a spreadsheet does not take for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+
+
+def time_text(value: datetime | None) -> str:
+    """Return a time in UTC, or "never"."""
+    return "never" if value is None else value.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,39 @@
+"""The command that lists and checks the guarded routes."""
+
+import click
+from flask import current_app
+
+from ..api import routes
+from ..state import current_state
+from .group import commands, report_errors
+
+
+@commands.command("routes")
+@click.option("--check", is_flag=True, help="Exit with 1 where a guard has no effect.")
+@report_errors
+def routes_(check: bool) -> None:
+    """List the guarded routes with the scopes they require."""
+    problems = []
+    declared = current_state().scopes
+    for route in routes.guarded_routes(current_app):
+        click.echo(f"{route.method}\t{route.rule}\t{_requirement(route.guard)}")
+        if not route.reachable:
+            problems.append(f"{route.method} {route.rule}: {route.endpoint} is not reachable; another rule matches.")
+        undeclared = [scope for scope in route.guard.scopes if scope not in declared]
+        if undeclared:
+            problems.append(f"{route.method} {route.rule}: no token can have {' '.join(undeclared)}; declare it.")
+    for endpoint in routes.misplaced_endpoints(current_app):
+        problems.append(f"{endpoint} is guarded outside its route: put @token_required below the route's decorator.")
+    for endpoint in routes.routeless_endpoints(current_app):
+        problems.append(f"{endpoint} is guarded, but has no rule.")
+    for problem in problems:
+        click.echo(problem, err=True)
+    if check and problems:
+        raise SystemExit(1)
+
+
+def _requirement(guard: routes.Guard) -> str:
+    if guard.hook:
+        return f"as {guard.hook}() decides"
+    more = " (optional)" if guard.optional else " (or a session)" if guard.or_session else ""
+    return (" ".join(guard.scopes) or "any token") + more

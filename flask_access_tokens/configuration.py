@@ -34,8 +34,9 @@ def check_config(config: Config) -> None:
         raise ValueError(
             f"ACCESS_TOKENS_OVERLAP_HOURS is {overlap!r}. Set a whole number of hours from 0 to {MAX_OVERLAP_HOURS}."
         )
-    if not isinstance(config["ACCESS_TOKENS_SELF_SERVICE"], bool):
-        raise ValueError(f"ACCESS_TOKENS_SELF_SERVICE is {config['ACCESS_TOKENS_SELF_SERVICE']!r}. Set True or False.")
+    for key in ("ACCESS_TOKENS_SELF_SERVICE", "ACCESS_TOKENS_LAST_USED_FROM"):
+        if not isinstance(config[key], bool):
+            raise ValueError(f"{key} is {config[key]!r}. Set True or False.")
     scopes = config["ACCESS_TOKENS_SCOPES"]
     if not isinstance(scopes, Mapping):
         raise ValueError("ACCESS_TOKENS_SCOPES must be a dict of scope names to descriptions for people.")

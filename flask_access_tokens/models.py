@@ -65,6 +65,7 @@ class AccessTokenMixin:
     created_at: Mapped[datetime] = mapped_column(_timestamp())
     expires_at: Mapped[datetime | None] = mapped_column(_timestamp())
     last_used_at: Mapped[datetime | None] = mapped_column(_timestamp())
+    last_used_from: Mapped[str | None] = mapped_column(_string(255))
     replaces: Mapped[uuid.UUID | None] = mapped_column(Uuid, unique=True)
     nonce: Mapped[str | None] = mapped_column(_string(32), unique=True)
     seat: Mapped[str | None] = mapped_column(_string(64), unique=True)

@@ -9,7 +9,7 @@ GROUPS = {
     "A": "01 02 03 04 05 06 07 08 10 11 12 14 15 16 18 19",
     "B": "01 03 04 06 10 12 13 14 15 16 17 19 21 22 24 25",
     "C": "01 03 06 07 08 10 11 12 13 14 15",
-    "D": "01 02 03 04 05 07 08 09 10 12 13 14 15 17 20",
+    "D": "01 02 03 04 05 07 08 09 10 12 13 14 15 17 18 20",
     "E": "01 02 03 04 06 07 09 10 11 12 13 14 15 18 19 20 21 22 23 24",
     "F": "01 05 06 07 08 09 11 12 13 14 15",
     "G": "01 02 04 05 06 07",
@@ -19,7 +19,6 @@ GROUPS = {
 CASES = {f"{group}{number}" for group, numbers in GROUPS.items() for number in numbers.split()}
 
 DOCUMENTED = {
-    "D18": "You configure proxies.",
     "D19": "TLS is not enforced.",
     "F16": "those tokens are valid again",
 }

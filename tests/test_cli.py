@@ -104,8 +104,23 @@ def test_list_shows_hints_and_no_secret_and_no_formula(stored_host: Host) -> Non
     rows = [line.split("\t") for line in anns.stdout.splitlines()]
     assert {row[2] for row in rows[1:]} == {"'=1+1", "'+x", "'-x", "'@x", "laptop"}
     assert {row[0] for row in rows[1:]} == {str(new.token.id) for new in made}
-    assert {len(row) for row in rows} == {9}
-    assert "\tnever\tnever" in everybody.stdout
+    assert {len(row) for row in rows} == {10}
+    assert "\tnever\tnever\t-\n" in everybody.stdout
+
+
+def test_list_shows_where_a_token_was_used_from_and_no_formula(host: Host) -> None:
+    host.app.config["ACCESS_TOKENS_LAST_USED_FROM"] = True
+    for address, program, shown in (
+        ("10.0.0.7", "=1+1\t\x1b[31m\u202e", "10.0.0.7 =1+1?[31m?"),
+        ("", "curl/8.5.0", "'- curl/8.5.0"),
+        ("=cmd|x", "", "'=cmd|x"),
+    ):
+        with host.app.app_context():
+            tokens.delete_all("ann")
+        origin = {"REMOTE_ADDR": address, "HTTP_USER_AGENT": program}
+        host.client().get("/api", headers=bearer(host.generate("ann").secret), environ_overrides=origin)
+        head, row = (line.split("\t") for line in host.call("list", "ann").stdout.splitlines())
+        assert dict(zip(head, row, strict=True))["USED FROM"] == shown
 
 
 def test_list_reads_everybody_s_tokens_whatever_the_owner_loader_does_meanwhile(

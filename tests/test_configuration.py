@@ -37,6 +37,8 @@ from host import Host, bearer
         ("ACCESS_TOKENS_LAST_USED_INTERVAL", "60"),
         ("ACCESS_TOKENS_LAST_USED_INTERVAL", True),
         ("ACCESS_TOKENS_LAST_USED_INTERVAL", float("nan")),
+        ("ACCESS_TOKENS_LAST_USED_FROM", "yes"),
+        ("ACCESS_TOKENS_LAST_USED_FROM", None),
         ("ACCESS_TOKENS_REALM", 'a"b'),
         ("ACCESS_TOKENS_REALM", "é"),
         ("ACCESS_TOKENS_REALM", "a\r\nb"),

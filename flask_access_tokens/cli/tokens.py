@@ -47,7 +47,18 @@ def list_(owner_id: str | None) -> None:
     """List the tokens of OWNER_ID, or those of all owners."""
     state = current_state()
     listed = tokens.iter_all() if owner_id is None else tokens.owned_by(owner_id)
-    columns = ("TOKEN ID", "OWNER", "NAME", "TOKEN", "STATUS", "SCOPES", "CREATED", "EXPIRES", "LAST USED")
+    columns = (
+        "TOKEN ID",
+        "OWNER",
+        "NAME",
+        "TOKEN",
+        "STATUS",
+        "SCOPES",
+        "CREATED",
+        "EXPIRES",
+        "LAST USED",
+        "USED FROM",
+    )
     click.echo("\t".join(columns))
     for token in listed:
         values = (
@@ -60,6 +71,7 @@ def list_(owner_id: str | None) -> None:
             time_text(token.created_at),
             time_text(token.expires_at),
             time_text(token.last_used_at),
+            escape_formula(token.last_used_from) if token.last_used_from else "-",
         )
         click.echo("\t".join(values))
     _report_peppers(state)

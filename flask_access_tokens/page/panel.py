@@ -14,15 +14,13 @@ from ..texts import gettext as _
 from ..texts import ngettext
 from ..tokens import NewToken, Page, Token
 from .forms import link_params
+from .last_use import LastUse
 
 PAGE_SIZE = 25
 HANDFUL = 5
 """Tokens that one finds without a search."""
 PRESETS = (7, 30, 60, 90, 365)
 """Lifetimes in days."""
-RECENTLY = timedelta(days=7)
-"""A token used within this time is probably still needed."""
-
 OVERLAPS = (0, 1, 24, 7 * 24)
 """Hours."""
 
@@ -239,9 +237,8 @@ class Panel:
         """Return a time as ``<time datetime>`` takes it."""
         return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    def recently_used(self, token: Token) -> bool:
-        last = token.last_used_at
-        return last is not None and self.now - last < RECENTLY
+    def last_use(self, token: Token) -> LastUse:
+        return LastUse(token, self.now)
 
     @property
     def overlaps(self) -> list[tuple[str, str]]:

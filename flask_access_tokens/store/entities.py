@@ -29,6 +29,7 @@ class Token:
         "hint",
         "id",
         "last_used_at",
+        "last_used_from",
         "name",
         "owner_id",
         "replaced",
@@ -45,6 +46,8 @@ class Token:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    last_used_from: str | None
+    """The address and the ``User-Agent`` of the last use, where ``ACCESS_TOKENS_LAST_USED_FROM`` is on."""
     hint: str
     replaces: uuid.UUID | None
     """The ID of the predecessor."""

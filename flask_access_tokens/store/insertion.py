@@ -49,6 +49,7 @@ def new_token(
         created_at=created,
         expires_at=expires,
         last_used_at=None,
+        last_used_from=None,
         hint=_secret.hint(secret),
         replaces=replaces,
         replaced=False,

@@ -23,6 +23,7 @@ from .background import BackgroundWriter
 from .connections import session_bind, session_connection, session_factory, session_of_context
 from .direct import has_listeners_like, is_plain
 from .lookup import Match
+from .origin import origin_of
 from .table import token_table
 from .uses import SHARED_POOLS, Use, count_failure, short_waits, update_rows, write_in_session
 from .uses_in_request import write_soon
@@ -55,7 +56,9 @@ def note_use(state: State, match: Match) -> None:
     due = moment - timedelta(seconds=state.config["ACCESS_TOKENS_LAST_USED_INTERVAL"])
     is_due = last is None or last <= due
     if is_due or rekeyed:
-        use = Use(match.digest, moment, due if is_due else None, rekeyed, match.schema_map)
+        noted = is_due and state.config["ACCESS_TOKENS_LAST_USED_FROM"] is True
+        origin = origin_of(state, request) if noted else None
+        use = Use(match.digest, moment, origin, due if is_due else None, rekeyed, match.schema_map)
         at_the_end(request.environ, partial(_finish, state, use))
 
 

@@ -21,6 +21,7 @@ COLUMNS = (
     "created_at",
     "expires_at",
     "last_used_at",
+    "last_used_from",
     "hint",
     "replaces",
 )
@@ -44,7 +45,7 @@ def select_tokens(state: State, *more: str) -> Select[Any]:
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
     """Return the token of a row that :func:`select_tokens` selected, with its status at a time."""
     id_, owner_id, name, description, scopes, created_at, expires_at, last_used_at = row[:8]
-    hint, replaces, replaced = row[8:FURTHER]
+    last_used_from, hint, replaces, replaced = row[8:FURTHER]
     created_at, expires_at = as_utc(created_at), expires_at and as_utc(expires_at)
     return Token(
         id_,
@@ -55,6 +56,7 @@ def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
         created_at,
         expires_at,
         last_used_at and as_utc(last_used_at),
+        last_used_from,
         hint,
         replaces,
         replaced,

@@ -29,6 +29,8 @@ class Use:
 
     digest: str
     moment: datetime
+    origin: str | None
+    """From where the token was used; None where that is not to be stored, which erases an earlier one."""
     due: datetime | None
     """The row is updated if it was last used at this time or before; None where only the digest is to change."""
     newest: tuple[str, str] | None
@@ -65,8 +67,9 @@ def update_rows(connection: Connection, table: Table, uses: Sequence[Use]) -> No
         same, before = table.c.digest == bindparam("used"), table.c.last_used_at <= bindparam("due")
         # No value twice: two uses of one token, written at once, may both find it due.
         due = update(table).where(same, or_(table.c.last_used_at.is_(None), before))
-        values = [{"used": use.digest, "due": use.due, "moment": use.moment} for use in plain]
-        connection.execute(due.values(last_used_at=bindparam("moment")), values)
+        written = due.values(last_used_at=bindparam("moment"), last_used_from=bindparam("origin"))
+        values = [{"used": use.digest, "due": use.due, "moment": use.moment, "origin": use.origin} for use in plain]
+        connection.execute(written, values)
     for use in uses:
         if use.newest is not None:
             _rekey(connection, table, use)
@@ -80,7 +83,8 @@ def _rekey(connection: Connection, table: Table, use: Use) -> None:
     same = table.c.digest == use.digest
     if use.due is not None:
         due = or_(table.c.last_used_at.is_(None), table.c.last_used_at <= use.due)
-        connection.execute(update(table).where(same, due).values(last_used_at=use.moment))
+        written = update(table).where(same, due).values(last_used_at=use.moment, last_used_from=use.origin)
+        connection.execute(written)
     scheme, digest = use.newest or ("", "")
     connection.execute(update(table).where(same).values(scheme=scheme, digest=digest))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from host import bearer
 from rows import fill_list
 from sites import Site, announcement, open_form, press, send
 
@@ -261,4 +262,21 @@ def test_on_a_phone_a_token_takes_little_height_and_delete_stands_beside_its_nam
     assert delete is not None
     assert box["height"] <= 110
     assert delete["y"] - box["y"] < 24
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+
+def test_the_details_of_a_token_with_the_longest_program_fit_in_the_window_of_a_phone(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.host.app.config["ACCESS_TOKENS_LAST_USED_FROM"] = True
+    header = bearer(site.host.generate("ann").secret)
+    program = {"REMOTE_ADDR": "2001:db8:85a3:8d3:1319:8a2e:370:7348", "HTTP_USER_AGENT": "x" * 300}
+    site.host.app.test_client().get("/api", headers=header, environ_overrides=program)
+    page = site.visit(viewport={"width": 375, "height": 667})
+    page.locator(".access-tokens-hint").click()
+    box = page.locator(".access-tokens-details").bounding_box()
+    assert box is not None
+    assert (box["x"] >= 0, box["y"] >= 0) == (True, True)
+    assert (box["x"] + box["width"] <= 375, box["y"] + box["height"] <= 667) == (True, True)
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

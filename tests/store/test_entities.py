@@ -23,6 +23,7 @@ PUBLIC = {
     "created_at",
     "expires_at",
     "last_used_at",
+    "last_used_from",
     "hint",
     "replaces",
     "replaced",

@@ -265,6 +265,17 @@ def test_on_a_phone_a_token_takes_little_height_and_delete_stands_beside_its_nam
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
 
 
+def test_on_a_phone_that_is_touched_the_actions_of_a_token_are_at_least_40_pixels_high(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.host.generate("ann", "w" * 100)
+    page = site.visit(viewport={"width": 375, "height": 700}, has_touch=True, is_mobile=True)
+    heights = page.evaluate("[...document.querySelectorAll('td button')].map((each) => each.offsetHeight)")
+    assert len(heights) == 4
+    assert [height for height in heights[1:] if height < 40] == []
+
+
 def test_the_details_of_a_token_with_the_longest_program_fit_in_the_window_of_a_phone(
     make_site: Callable[..., Site],
 ) -> None:

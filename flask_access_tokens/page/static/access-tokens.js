@@ -250,7 +250,8 @@
   const fail = (status) => show(text(!status ? "textUnreachable" : status >= 500 ? "textFailed" : "textRefused"));
 
   function rememberFocus(element) {
-    const buttons = (row) => [...(row?.querySelectorAll(".access-tokens-actions button") ?? [])];
+    // From the end, where Delete stands: not every row has Rotate.
+    const buttons = (row) => [...(row?.querySelectorAll(".access-tokens-actions button") ?? [])].reverse();
     const row = element.closest("tr");
     if (row) {
       const which = buttons(row).findIndex((button) => element.contains(button));

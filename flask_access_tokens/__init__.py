@@ -11,5 +11,6 @@ from .models import AccessTokenMixin as AccessTokenMixin
 from .signals import token_deleted as token_deleted
 from .signals import token_generated as token_generated
 from .signals import token_rejected as token_rejected
+from .signals import token_reused as token_reused
 from .signals import token_rotated as token_rotated
 from .signals import token_used as token_used

@@ -1,13 +1,13 @@
 """The check of the configuration while an application starts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from flask import Config
 
 from .policy import MAX_OVERLAP_HOURS
 from .secret import validate_prefixes
-from .state import MAX_INTERVAL, SCOPE, UNLIMITED, configured_peppers
+from .state import ENDPOINTS, MAX_INTERVAL, SCOPE, UNLIMITED, configured_peppers
 
 
 def check_config(config: Config) -> None:
@@ -48,6 +48,16 @@ def check_config(config: Config) -> None:
     realm = config["ACCESS_TOKENS_REALM"]
     if not isinstance(realm, str) or not re.fullmatch(r"[\x20\x21\x23-\x5B\x5D-\x7E]*", realm):
         raise ValueError(f'ACCESS_TOKENS_REALM is {realm!r}. Set printable ASCII without " and \\ (RFC 9110 §11.5).')
+    endpoints = config["ACCESS_TOKENS_ENDPOINTS"]
+    if not isinstance(endpoints, (list, tuple, Set)) or not all(each in ENDPOINTS for each in endpoints):
+        raise ValueError(f"ACCESS_TOKENS_ENDPOINTS is {endpoints!r}. Set a list with some of {', '.join(ENDPOINTS)}.")
+    scope = config["ACCESS_TOKENS_INTROSPECTION_SCOPE"]
+    declared = isinstance(scope, str) and scope in scopes
+    if not declared and (scope is not None or "introspect" in endpoints):
+        raise ValueError(
+            f"ACCESS_TOKENS_INTROSPECTION_SCOPE is {scope!r}. Set the scope that a service's own token needs, one of"
+            " ACCESS_TOKENS_SCOPES."
+        )
     if config["ACCESS_TOKENS_HTMX"] not in ("auto", "bundled", "host"):
         raise ValueError('ACCESS_TOKENS_HTMX must be "auto", "bundled" or "host".')
     for pepper in configured_peppers(config):

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, request_finished
 
 from . import models, session_user
-from .api import acting_user, csrf
+from .api import acting_user, csrf, endpoints
 from .cli import commands
 from .configuration import check_config
 from .models import AccessTokenMixin
@@ -28,6 +28,8 @@ DEFAULTS: dict[str, Any] = {
     "ACCESS_TOKENS_SCOPES": {},
     "ACCESS_TOKENS_LAST_USED_INTERVAL": 60,
     "ACCESS_TOKENS_LAST_USED_FROM": False,
+    "ACCESS_TOKENS_ENDPOINTS": (),
+    "ACCESS_TOKENS_INTROSPECTION_SCOPE": None,
     "ACCESS_TOKENS_REALM": "api",
     "ACCESS_TOKENS_PEPPERS": (),
     "ACCESS_TOKENS_BASE_TEMPLATE": "access_tokens/base.html",
@@ -100,7 +102,8 @@ class AccessTokens:
             owners.delete_with_owners(model, owner)
         self._model = self._model or model
         app.extensions["access_tokens"] = State(app, db, model, self._loaders, owner)
-        app.register_blueprint(views.blueprint, url_prefix=app.config["ACCESS_TOKENS_URL_PREFIX"])
+        for blueprint in (views.blueprint, endpoints.blueprint):
+            app.register_blueprint(blueprint, url_prefix=app.config["ACCESS_TOKENS_URL_PREFIX"])
         app.cli.add_command(commands)
         session_user.watch_flask_login(app)
         acting_user.act_as_owner(app)

@@ -1,16 +1,21 @@
 """Rotation: a token is replaced by its successor, and both work until the overlap ends."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from . import clock, policy
 from .policy import TokenRefused
-from .signals import acting, token_rotated
-from .state import State, current_state
+from .signals import acting, token_deleted, token_reused, token_rotated
+from .state import State, current_state, logger
 from .store.entities import NewToken, Token
+from .store.families import delete_family
 from .store.insertion import new_token
 from .store.reads import get
-from .store.rotation import already_replaced, insert_successor
+from .store.rotation import already_replaced, insert_again, insert_successor, successor_of, token_gone
 from .texts import gettext as _
+
+
+class SuccessorUsed(TokenRefused):
+    """The token has a successor that was used or rotated, so its secret has arrived."""
 
 
 def rotate(
@@ -42,35 +47,82 @@ def rotate(
     days = None if lifetime_days is None else policy.validate_lifetime(lifetime_days)
     token = get(owner_id, token_id)
     if token is None:
-        raise TokenRefused(_("You have no such token; it may have been deleted already."))
+        raise token_gone()
     if token.replaced:
         raise already_replaced()
-    return _replace(current_state(), token, hours, days, by)
+    return _replace(current_state(), token, hours, days, by)[0]
+
+
+def rotate_own(token: Token) -> tuple[NewToken, Token]:
+    """Generate the successor of a token for the program that uses it, and commit it.
+
+    Where the token has a successor that was never used, the answer with its secret was lost: it is deleted, and
+    another one generated. The overlap is as configured, and is not extended by this.
+
+    :return: the successor, and the token as it is now.
+    :raises SuccessorUsed: where the successor was used.
+    :raises AlreadyReplaced: where the token was rotated, or its successor used, at the same moment.
+    :raises TokenGone: where the token was deleted at the same moment.
+    :raises TokenRefused: where the owner holds as many tokens as they may.
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    successor = successor_of(state, token)
+    if successor is None:
+        return _replace(state, token, policy.validate_overlap(None), None, "token")
+    if successor.replaced or successor.last_used_at is not None:
+        token_reused.send(state.app, token=token)
+        raise SuccessorUsed(_("This token was already rotated. Rotate the token that replaced it."))
+    new = _successor(state, successor, token, clock.now(), None)
+    insert_again(state, new, successor, token)
+    token_deleted.send(state.app, token=successor, by="token")
+    predecessor = get(token.owner_id, token.id) or token
+    token_rotated.send(state.app, token=new.token, predecessor=predecessor, by="token")
+    return new, predecessor
+
+
+def end_family(token: Token) -> None:
+    """Delete a replaced token that is still used after its overlap, with its predecessors and successors, and commit.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    deleted = delete_family(state, token)
+    if any(each.id == token.id for each in deleted):
+        logger.warning(
+            "The replaced token %s came to be rotated after its overlap. It may have been stolen: it was deleted with"
+            " its successors and predecessors, %d tokens in all.",
+            token.id,
+            len(deleted),
+        )
+        token_reused.send(state.app, token=token)
+    for each in deleted:
+        token_deleted.send(state.app, token=each, by="leak")
 
 
 def _replace(
-    state: State,
-    token: Token,
-    overlap_hours: int,
-    lifetime_days: int | None,
-    by: str | None,
-) -> NewToken:
-    if lifetime_days is None:
-        lifetime_days = policy.successor_lifetime(token.created_at, token.expires_at)
-    allowed = state.allowed_scopes(token.owner_id) if token.scopes else []
+    state: State, token: Token, overlap_hours: int, lifetime_days: int | None, by: str | None
+) -> tuple[NewToken, Token]:
     moment = clock.now()
-    new = new_token(
-        state,
-        token.owner_id,
-        moment,
-        lifetime_days,
-        name=token.name,
-        description=token.description,
-        scopes=tuple(scope for scope in allowed if scope in token.scopes),
-        replaces=token.id,
-    )
-    ends = moment + timedelta(hours=overlap_hours)
-    insert_successor(state, new, token, ends)
+    new = _successor(state, token, token, moment, lifetime_days)
+    insert_successor(state, new, token, moment + timedelta(hours=overlap_hours))
     predecessor = get(token.owner_id, token.id) or token
     token_rotated.send(state.app, token=new.token, predecessor=predecessor, **acting(by))
-    return new
+    return new, predecessor
+
+
+def _successor(state: State, like: Token, replaced: Token, moment: datetime, lifetime_days: int | None) -> NewToken:
+    """Return the successor of a token, with what makes another token: itself, or a successor that is made anew."""
+    if lifetime_days is None:
+        lifetime_days = policy.successor_lifetime(like.created_at, like.expires_at)
+    allowed = state.allowed_scopes(like.owner_id) if like.scopes else []
+    return new_token(
+        state,
+        like.owner_id,
+        moment,
+        lifetime_days,
+        name=like.name,
+        description=like.description,
+        scopes=tuple(scope for scope in allowed if scope in like.scopes),
+        replaces=replaced.id,
+    )

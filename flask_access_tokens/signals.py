@@ -9,16 +9,23 @@ _namespace = Namespace()
 _BY = "by (who acted, where that is known)"
 
 token_generated = _namespace.signal("token-generated", f"Sent after a token was generated. Keywords: token, {_BY}.")
-token_used = _namespace.signal("token-used", "Sent when a guarded view accepts a token. Keyword: token.")
+token_used = _namespace.signal(
+    "token-used", "Sent when a guarded view or an endpoint accepts a token. Keyword: token."
+)
 token_rotated = _namespace.signal(
     "token-rotated",
     f"Sent after a token was rotated. Keywords: token (the successor), predecessor, {_BY}.",
 )
+token_reused = _namespace.signal(
+    "token-reused",
+    "Sent when a secret comes to rotate although its successor is in use, or its overlap is over: it may have been"
+    " stolen. Keyword: token (the replaced one).",
+)
 token_deleted = _namespace.signal("token-deleted", f"Sent after a token was deleted. Keywords: token, {_BY}.")
 token_rejected = _namespace.signal(
     "token-rejected",
-    "Sent when a guarded view refuses a request. Keywords: reason (missing, malformed, unknown, expired, replaced,"
-    " owner, scope or disabled) and token_id (None where no row was found).",
+    "Sent when a guarded view or an endpoint refuses a request. Keywords: reason (missing, malformed, unknown,"
+    " expired, replaced, owner, scope or disabled) and token_id (None where no row was found).",
 )
 
 

@@ -33,6 +33,10 @@ SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 """A scope-token (RFC 6749 §3.3)."""
 
 
+ENDPOINTS = ("self", "rotate", "revoke", "verify", "introspect")
+"""The endpoints for programs that a host can open."""
+
+
 @dataclass
 class Loaders:
     """The host's functions, as they were registered on the extension."""
@@ -91,6 +95,11 @@ class State:
         """Whether the feature flag is off for everybody."""
         flag = self.config["ACCESS_TOKENS_ENABLED"]
         return flag is not True and not callable(flag)
+
+    def opens(self, endpoint: str) -> bool:
+        """Return whether an endpoint for programs is open; that for introspection needs its scope."""
+        needs_scope = endpoint == "introspect" and self.config["ACCESS_TOKENS_INTROSPECTION_SCOPE"] is None
+        return endpoint in self.config["ACCESS_TOKENS_ENDPOINTS"] and not needs_scope
 
     @property
     def prefixes(self) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """The texts of the page, translated where the host uses Flask-Babel."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +12,8 @@ from flask import current_app, has_app_context, has_request_context
 
 DOMAIN = "access_tokens"
 TRANSLATIONS = Path(__file__).with_name("translations")
+
+_english = ContextVar("flask_access_tokens.english", default=False)
 
 _MONTHS = (
     "January",
@@ -79,6 +84,16 @@ def ngettext(singular: str, plural: str, num: int, **values: Any) -> str:
     catalog = _catalog()
     text: str = (singular if num == 1 else plural) if catalog is None else catalog.ngettext(singular, plural, num)
     return text % {"num": num, **values}
+
+
+@contextmanager
+def in_english() -> Iterator[None]:
+    """Leave the texts of a block in English, so that the host's locale selector, which may read the session, rests."""
+    before = _english.set(True)
+    try:
+        yield
+    finally:
+        _english.reset(before)
 
 
 def language() -> str:
@@ -159,7 +174,7 @@ def _locale() -> Any:
 
 def _catalog() -> Any:
     """Return the messages in the language of the request, or None where they are not translated."""
-    locale = _of_babel("get_locale")
+    locale = None if _english.get() else _of_babel("get_locale")
     if locale is None:
         return None
     from flask_babel import get_babel

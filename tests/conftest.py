@@ -23,7 +23,15 @@ from browser import browser as browser
 from canary import Canary
 from databases import address, new_database
 from flask_access_tokens import clock as package_clock
-from flask_access_tokens import secret, token_deleted, token_generated, token_rejected, token_used
+from flask_access_tokens import (
+    secret,
+    token_deleted,
+    token_generated,
+    token_rejected,
+    token_reused,
+    token_rotated,
+    token_used,
+)
 from host import Clock, Host, stop_thread
 from missing import missing
 from npm import npm as npm
@@ -99,7 +107,7 @@ def canary() -> Iterator[Canary]:
     patch.setattr(FlaskClient, "open", searched)
     log = Log(logging.DEBUG)
     logging.getLogger().addHandler(log)
-    signals = (token_generated, token_used, token_deleted, token_rejected)
+    signals = (token_generated, token_used, token_rotated, token_reused, token_deleted, token_rejected)
     for signal in signals:
         signal.connect(listen)
     yield canary

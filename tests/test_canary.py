@@ -20,10 +20,13 @@ from flask_access_tokens import (
     token_deleted,
     token_generated,
     token_rejected,
+    token_reused,
+    token_rotated,
     token_used,
     tokens,
 )
-from host import Host, bearer
+from host import Clock, Host, bearer
+from programs import INTROSPECT, OPEN, REVOKE, ROTATE, SELF
 
 PACKAGE = str(Path(flask_access_tokens.__file__).parent)
 
@@ -228,6 +231,36 @@ def test_no_local_of_ours_shows_the_secret_when_a_command_fails(host: Host, cana
         assert isinstance(result.exception, Broken)
         canary.search("locals", locals_of_ours(result.exception))
         canary.search("output", result.output)
+    assert canary.found == []
+
+
+@pytest.mark.case("D13")
+def test_no_local_variable_shows_a_secret_while_an_endpoint_calls_the_host(
+    make_host: Callable[..., Host], canary: Canary, clock: Clock
+) -> None:
+    host = make_host(**OPEN)
+    client, service = host.client(), host.generate("service", scopes=["introspect"]).secret
+
+    def crash(signal: Any, path: str, sent: str, header: str = "") -> None:
+        with signal.connected_to(breaks, host.app), pytest.raises(Broken) as caught:
+            client.post(path, headers=bearer(header) if header else {}, data={"token": sent})
+        canary.search(f"locals in {path}", locals_of_ours(caught.value))
+
+    crash(token_deleted, REVOKE, host.generate("ann").secret)
+    old = host.generate("ann").secret
+    crash(token_rotated, ROTATE, "", old)
+    crash(token_deleted, ROTATE, "", old)
+    new = client.post(ROTATE, headers=bearer(old)).json["secret"]
+    assert client.get(SELF, headers=bearer(new)).status_code == 200
+    crash(token_reused, ROTATE, "", old)
+    crash(token_used, INTROSPECT, new, service)
+    clock.pass_(days=1)
+    crash(token_reused, ROTATE, "", old)
+    asked = host.generate("ann").secret
+    host.access_tokens.owner_loader(lambda owner_id: owner_id == "service" or breaks())
+    with pytest.raises(Broken) as caught:
+        client.post(INTROSPECT, headers=bearer(service), data={"token": asked})
+    canary.search("locals in introspect", locals_of_ours(caught.value))
     assert canary.found == []
 
 

@@ -46,12 +46,27 @@ from host import Host, bearer
         ("ACCESS_TOKENS_PEPPERS", ["good", ""]),
         ("ACCESS_TOKENS_PEPPERS", [None]),
         ("ACCESS_TOKENS_HTMX", "cdn"),
+        ("ACCESS_TOKENS_ENDPOINTS", "self"),
+        ("ACCESS_TOKENS_ENDPOINTS", None),
+        ("ACCESS_TOKENS_ENDPOINTS", ["self", "rotation"]),
+        ("ACCESS_TOKENS_ENDPOINTS", [["self"]]),
+        ("ACCESS_TOKENS_INTROSPECTION_SCOPE", "undeclared"),
+        ("ACCESS_TOKENS_INTROSPECTION_SCOPE", ["read"]),
     ],
 )
 def test_an_invalid_setting_raises_at_setup_and_is_named(key: str, value: object) -> None:
     app = application(**{key: value})
     with pytest.raises(ValueError, match="Scope|" + key):
         AccessTokens(app, SQLAlchemy(app))
+
+
+def test_introspection_is_not_opened_without_its_scope() -> None:
+    app = application(ACCESS_TOKENS_ENDPOINTS=["introspect"], ACCESS_TOKENS_SCOPES={"ask": "Ask"})
+    db = SQLAlchemy(app)
+    with pytest.raises(ValueError, match="ACCESS_TOKENS_INTROSPECTION_SCOPE is None"):
+        AccessTokens(app, db)
+    app.config["ACCESS_TOKENS_INTROSPECTION_SCOPE"] = "ask"
+    AccessTokens(app, db)
 
 
 @pytest.mark.parametrize("unset", [None, "", b"", (), []])

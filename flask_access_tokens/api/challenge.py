@@ -7,6 +7,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, ServiceUna
 
 from ..state import current_state
 from ..store.connections import RETRY_AFTER
+from ..store.entities import Token
 
 MALFORMED = "The access token is malformed, unknown or no longer valid."
 
@@ -53,6 +54,17 @@ class InvalidToken(BearerError, Unauthorized):
     """401: the token is malformed, unknown, expired or refused (RFC 6750 §3.1)."""
 
     error = "invalid_token"
+
+
+class ReplacedToken(InvalidToken):
+    """401: the token has a successor, and its overlap is over.
+
+    :param token: the token, as it was found.
+    """
+
+    def __init__(self, description: str, token: Token) -> None:
+        super().__init__(description)
+        self.token = token
 
 
 class InvalidRequest(BearerError, BadRequest):

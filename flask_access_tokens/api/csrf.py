@@ -15,6 +15,9 @@ from .guard import accepted_token, carries_token, enforce
 
 CHECK_DEFAULT = "WTF_CSRF_CHECK_DEFAULT"
 
+_OWN_BLUEPRINTS = {"access_tokens", "access_tokens_api"}
+"""The views of the page check their forms themselves, and the endpoints for programs read no cookie."""
+
 _POSTPONED = "flask_access_tokens.csrf_postponed"
 """The key in the WSGI environ that marks a request whose check comes after the host's ``before_request`` functions."""
 
@@ -46,8 +49,8 @@ class _DependsOnRequest:
 def _check_by_default(app: Flask) -> bool:
     if not request or current_app != app or request.method not in app.config["WTF_CSRF_METHODS"]:
         return True
-    if request.blueprint == "access_tokens":
-        return False  # its views check their forms themselves
+    if request.blueprint in _OWN_BLUEPRINTS:
+        return False
     state: State = app.extensions["access_tokens"]
     has_token = carries_token(state, request)
     guard = routes.guard_of_request(app, request.endpoint, request.method)

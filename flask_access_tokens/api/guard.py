@@ -24,6 +24,7 @@ from .challenge import (
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
+    ReplacedToken,
     StoreUnavailable,
     TokenRequired,
 )
@@ -179,6 +180,15 @@ def enforce(guard: Guard) -> None:
         raise
 
 
+def authenticate(*scopes: str) -> Token:
+    """Return the token of this request, which has these scopes.
+
+    :raises BearerError: for a request without such a token.
+    """
+    enforce(Guard(scopes))
+    return _find_token()
+
+
 def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
     """Return the token of a request, or None where it has none and needs none.
 
@@ -195,19 +205,26 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
     try:
         verdict = check_secret(state, credential)
     except StoreError as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
     match = verdict.match
     if match is None or verdict.reason:
         refusal = InvalidToken(_DESCRIPTIONS.get(verdict.reason, MALFORMED))
+        if match is not None and verdict.reason == "replaced":
+            refusal = ReplacedToken(_DESCRIPTIONS["replaced"], match.token)
         raise _rejected(state, verdict.reason, refusal, None if match is None else match.token)
     _check_scopes(guard, state, match.token)
     note_use(state, match)
     return match.token
 
 
-def _unavailable(error: StoreError) -> StoreUnavailable:
+def unavailable(error: StoreError) -> StoreUnavailable:
+    """Return the refusal of a request for which the database cannot be used, whatever a guard answered before."""
     logger.error("The token store cannot be used: %s", error_summary(error))
-    return StoreUnavailable("The access token cannot be checked now. Try again in a moment.")
+    refusal = StoreUnavailable("The access token cannot be checked now. Try again in a moment.")
+    found = _guard_state(request)
+    if found is not None:
+        found.error = refusal
+    return refusal
 
 
 def _is_signed_in(state: State) -> bool:
@@ -218,7 +235,7 @@ def _is_signed_in(state: State) -> bool:
     try:
         owner_id = signed_in_owner(state)
     except StoreError as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
     if owner_id is not None:
         check_csrf(state)
     return owner_id is not None

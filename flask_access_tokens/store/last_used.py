@@ -48,15 +48,18 @@ class _Noted:
     context: Context | None = None
 
 
-def note_use(state: State, match: Match) -> None:
-    """Note that a token was used, to be written after the request where an update is due."""
+def note_use(state: State, match: Match, *, from_here: bool = True) -> None:
+    """Note that a token was used, to be written after the request where an update is due.
+
+    :param from_here: whether this request comes from whoever used it, and not from a service that was asked.
+    """
     last, moment = match.token.last_used_at, clock.now()
     newest = next(iter(match.candidates))
     rekeyed = None if match.scheme == newest else (newest, match.candidates[newest])
     due = moment - timedelta(seconds=state.config["ACCESS_TOKENS_LAST_USED_INTERVAL"])
     is_due = last is None or last <= due
     if is_due or rekeyed:
-        noted = is_due and state.config["ACCESS_TOKENS_LAST_USED_FROM"] is True
+        noted = is_due and from_here and state.config["ACCESS_TOKENS_LAST_USED_FROM"] is True
         origin = origin_of(state, request) if noted else None
         use = Use(match.digest, moment, origin, due if is_due else None, rekeyed, match.schema_map)
         at_the_end(request.environ, partial(_finish, state, use))

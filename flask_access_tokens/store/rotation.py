@@ -1,9 +1,11 @@
 """The rows of a rotation: a token and its one successor."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from .. import clock
@@ -14,7 +16,8 @@ from .connections import reading
 from .entities import NewToken, Token
 from .insertion import row_of
 from .limits import free_places, insert_within_limit, take_seat
-from .rows import select_tokens
+from .reads import get
+from .rows import select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
 from .transactions import in_transaction, is_conflict
 
@@ -23,9 +26,26 @@ class AlreadyReplaced(TokenRefused):
     """The token has a successor already, and can have no other."""
 
 
+class TokenGone(TokenRefused):
+    """The token was deleted at the same moment, or its owner never had it."""
+
+
 def already_replaced() -> AlreadyReplaced:
     """Return the refusal of a second successor."""
     return AlreadyReplaced(_("This token was already rotated. Rotate the token that replaced it."))
+
+
+def token_gone() -> TokenGone:
+    """Return the refusal of a token that is not there."""
+    return TokenGone(_("You have no such token; it may have been deleted already."))
+
+
+def successor_of(state: State, token: Token) -> Token | None:
+    """Return the token that replaced a token, or None."""
+    statement = select_tokens(state).where(of_owner(state, token.owner_id), token_table(state).c.replaces == token.id)
+    with reading(state) as reader:
+        row = reader.execute(statement).first()
+    return token_from_row(row, clock.now()) if row is not None and is_of_owner(row, token.owner_id) else None
 
 
 def insert_successor(state: State, new: NewToken, predecessor: Token, ends: datetime) -> None:
@@ -35,7 +55,8 @@ def insert_successor(state: State, new: NewToken, predecessor: Token, ends: date
 
     :param ends: when the predecessor stops working, if it does not expire before.
     :raises AlreadyReplaced: where the predecessor has a successor already.
-    :raises TokenRefused: where the predecessor is gone, or the owner would hold more tokens than allowed.
+    :raises TokenGone: where the predecessor is gone.
+    :raises TokenRefused: where the owner would hold more tokens than allowed.
     """
     row, table = row_of(state, new), token_table(state)
     mine = of_owner(state, predecessor.owner_id)
@@ -45,16 +66,69 @@ def insert_successor(state: State, new: NewToken, predecessor: Token, ends: date
         later = or_(table.c.expires_at.is_(None), table.c.expires_at > ends)
         same = and_(mine, table.c.id == predecessor.id)
         connection.execute(update(table).where(same, later).values(expires_at=ends))
-        if connection.execute(select(table.c.id).where(same)).first() is None:
-            raise TokenRefused(_("You have no such token; it may have been deleted already."))
+        _lock(connection, state, predecessor)
 
     try:
-        in_transaction(state, replace)
+        in_transaction(state, partial(_whole_or_not, replace))
     except (DBAPIError, TokenRefused) as error:
         known = isinstance(error, (IntegrityError, TokenRefused)) or is_conflict(error)
-        if known and _has_successor(state, predecessor):
+        if known and successor_of(state, predecessor) is not None:
             raise already_replaced() from None
+        if known and get(predecessor.owner_id, predecessor.id) is None:
+            raise token_gone() from None
         raise
+
+
+def insert_again(state: State, new: NewToken, unused: Token, predecessor: Token) -> None:
+    """Delete the unused successor of a token, insert another one in its place, and commit.
+
+    :raises AlreadyReplaced: where the successor was used, rotated or deleted at the same moment.
+    :raises TokenGone: where the predecessor is gone.
+    :raises TokenRefused: where the successor has expired, and the owner would hold more tokens than allowed.
+    """
+    row, table, limit = row_of(state, new), token_table(state), state.config["ACCESS_TOKENS_MAX_PER_OWNER"]
+    owner_id, needs_place = predecessor.owner_id, unused.expired and limit != UNLIMITED
+
+    def insert_other(connection: Connection) -> None:
+        mine = of_owner(state, owner_id)
+        # Others may have the place of an expired one. It is looked for while the pair still counts once.
+        free = free_places(connection, state, owner_id, limit) if needs_place else []
+        taken = _seat(connection, state, unused)
+        discard = delete(table).where(mine, table.c.id == unused.id, table.c.last_used_at.is_(None))
+        rotated = select(table.c.id).where(mine, table.c.replaces == unused.id).with_for_update()
+        if connection.execute(discard).rowcount != 1 or connection.execute(rotated).first() is not None:
+            raise already_replaced()
+        connection.execute(insert(table), row | {"seat": None if needs_place else taken})
+        if needs_place:
+            take_seat(connection, state, owner_id, row["id"], free)
+        _lock(connection, state, predecessor)
+
+    try:
+        in_transaction(state, partial(_whole_or_not, insert_other))
+    except IntegrityError:
+        raise already_replaced() from None
+
+
+def _whole_or_not(work: Callable[[Connection], None], connection: Connection) -> None:
+    """Undo work that is refused: a refusal does not end a transaction that the host began."""
+    savepoint = connection.begin_nested()
+    try:
+        work(connection)
+    except TokenRefused:
+        savepoint.rollback()
+        raise
+    savepoint.commit()
+
+
+def _lock(connection: Connection, state: State, token: Token) -> None:
+    """Keep others from deleting a token before the transaction ends, so that no family is deleted without a new token.
+
+    :raises TokenGone: where it was deleted already.
+    """
+    table = token_table(state)
+    statement = select(table.c.id).where(of_owner(state, token.owner_id), table.c.id == token.id)
+    if connection.execute(statement.with_for_update()).first() is None:
+        raise token_gone()
 
 
 def _insert(connection: Connection, state: State, row: dict[str, Any], predecessor: Token) -> None:
@@ -87,9 +161,3 @@ def _seat(connection: Connection, state: State, token: Token) -> str | None:
     statement = select(table.c.seat).where(of_owner(state, token.owner_id), table.c.id == token.id)
     found: str | None = connection.execute(statement).scalar()
     return found
-
-
-def _has_successor(state: State, token: Token) -> bool:
-    statement = select_tokens(state).where(of_owner(state, token.owner_id), token_table(state).c.replaces == token.id)
-    with reading(state) as reader:
-        return any(is_of_owner(row, token.owner_id) for row in reader.execute(statement))

@@ -45,7 +45,8 @@ LANGUAGES = sorted(path for path in TRANSLATIONS.glob("*/LC_MESSAGES/*.po"))
 
 def set_up_babel(host: Host, **choices: Any) -> None:
     languages = ["en", "de", "de_AT", "es", "fr", "pl"]
-    Babel(host.app, locale_selector=lambda: request.accept_languages.best_match(languages, "en"), **choices)
+    choices.setdefault("locale_selector", lambda: request.accept_languages.best_match(languages, "en"))
+    Babel(host.app, **choices)
 
 
 def client_of(host: Host, language: str = "de") -> Any:

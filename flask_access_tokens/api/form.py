@@ -1,0 +1,29 @@
+"""The form in which a program sends a secret to an endpoint (RFC 7009 §2.1, RFC 7662 §2.1)."""
+
+from flask import abort, request
+
+from .. import secret
+from ..secret import Secret
+from ..state import State
+from .responses import refusal
+
+MAX_FORM_LENGTH = 16 * 1024
+"""Bytes. No form that is sent here is longer."""
+
+
+def sent_secret(state: State) -> Secret | None:
+    """Return the secret that a form sends as ``token``; None where this has not the form of a secret.
+
+    Only the body is read, never the query string, which logs would contain.
+
+    :raises HTTPException: 400 where the form does not have it exactly once (RFC 6749 §3.2), and 413 for a long form.
+    """
+    prefixes = state.prefixes  # first: where they are bad, no frame holds the text
+    if (request.content_length or 0) > MAX_FORM_LENGTH:
+        abort(refusal(413, "invalid_request", "The form is too long."))
+    is_form = request.mimetype == "application/x-www-form-urlencoded"
+    # Without the line break that a file ends with: whoever revokes its secret is not told that there was none.
+    sent = [Secret(text.strip()) for text in request.form.getlist("token")] if is_form else []
+    if len(sent) != 1 or not str(sent[0]):
+        abort(refusal(400, "invalid_request", "Send one token, in a form (application/x-www-form-urlencoded)."))
+    return sent[0] if secret.is_well_formed(str(sent[0]), prefixes) else None

@@ -1,0 +1,53 @@
+"""What a program may do with its own token: ask what it is, delete it, and rotate it."""
+
+from flask import Response, current_app, jsonify
+
+from .. import tokens
+from ..rotation import SuccessorUsed, end_family, rotate_own
+from ..store.rotation import AlreadyReplaced, TokenGone
+from ..texts import in_english
+from ..tokens import TokenRefused
+from .challenge import MALFORMED, InvalidToken, ReplacedToken
+from .guard import authenticate
+from .responses import refusal, time_json, token_json
+
+
+def show() -> Response:
+    """Tell a program about its token."""
+    return jsonify(token_json(authenticate()))
+
+
+def delete() -> Response:
+    """Delete the token of the request."""
+    token = authenticate()
+    tokens.delete(token.owner_id, token.id, by="token")
+    return current_app.response_class(status=204)
+
+
+def rotate() -> Response:
+    """Rotate the token of the request, again where the answer was lost; the only token that a token can make.
+
+    A replaced secret that is still sent after the overlap has been stolen, or its successor has: nobody can tell who
+    of the two is the thief, so the whole family is deleted.
+    """
+    try:
+        token = authenticate()
+    except ReplacedToken as refused:
+        end_family(refused.token)
+        raise
+    try:
+        with in_english():
+            new, predecessor = rotate_own(token)
+    except SuccessorUsed:
+        return refusal(409, "token_reused", "The access token has been replaced, and its successor is in use.")
+    except AlreadyReplaced:
+        return refusal(409, "conflict", "The access token was rotated at the same moment. Try again.")
+    except TokenGone:
+        raise InvalidToken(MALFORMED) from None
+    except TokenRefused:
+        return refusal(409, "limit_reached", "The owner has as many access tokens as allowed. Delete one first.")
+    return jsonify(
+        secret=new.secret,
+        token=token_json(new.token),
+        predecessor_expires_at=time_json(predecessor.expires_at),
+    )

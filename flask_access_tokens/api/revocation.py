@@ -1,0 +1,25 @@
+"""Revocation (RFC 7009): whoever has a secret may end its token."""
+
+from flask import Response, abort, current_app
+
+from .. import tokens
+from ..secret import candidate_digests
+from ..state import current_state
+from ..store.lookup import lookup
+from .form import sent_secret
+
+
+def revoke() -> Response:
+    """Delete the token of the secret that the form sends, expired or not.
+
+    No other credential is asked for, so that a secret found in public can be ended by whoever found it. The answer
+    does not tell whether there was such a token (RFC 7009 §2.2).
+    """
+    state = current_state()
+    if state.disabled:
+        abort(404)
+    secret = sent_secret(state)
+    match = None if secret is None else lookup(state, candidate_digests(secret, state.peppers))
+    if match is not None:
+        tokens.delete(match.token.owner_id, match.token.id, by="leak")
+    return current_app.response_class()

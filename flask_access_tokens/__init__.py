@@ -9,6 +9,7 @@ from .api.guard import token_required as token_required
 from .extension import AccessTokens as AccessTokens
 from .models import AccessTokenMixin as AccessTokenMixin
 from .signals import token_deleted as token_deleted
+from .signals import token_expiring as token_expiring
 from .signals import token_generated as token_generated
 from .signals import token_rejected as token_rejected
 from .signals import token_reused as token_reused

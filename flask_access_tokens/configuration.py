@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 
 from flask import Config
 
-from .policy import MAX_OVERLAP_HOURS
+from .policy import MAX_DAYS, MAX_OVERLAP_HOURS
 from .secret import validate_prefixes
 from .state import ENDPOINTS, MAX_INTERVAL, SCOPE, UNLIMITED, configured_peppers
 
@@ -37,6 +37,16 @@ def check_config(config: Config) -> None:
     for key in ("ACCESS_TOKENS_SELF_SERVICE", "ACCESS_TOKENS_LAST_USED_FROM"):
         if not isinstance(config[key], bool):
             raise ValueError(f"{key} is {config[key]!r}. Set True or False.")
+    windows = config["ACCESS_TOKENS_NOTICE_DAYS"]
+    if (
+        not isinstance(windows, (list, tuple))
+        or any(type(days) is not int or not 1 <= days <= MAX_DAYS for days in windows)
+        or len(set(windows)) < len(windows)
+    ):
+        raise ValueError(
+            f"ACCESS_TOKENS_NOTICE_DAYS is {windows!r}. Set a tuple of different whole numbers of days from 1 to"
+            f" {MAX_DAYS}, or an empty one for no notices."
+        )
     scopes = config["ACCESS_TOKENS_SCOPES"]
     if not isinstance(scopes, Mapping):
         raise ValueError("ACCESS_TOKENS_SCOPES must be a dict of scope names to descriptions for people.")

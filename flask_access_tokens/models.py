@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Integer,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -67,6 +68,7 @@ class AccessTokenMixin:
     last_used_at: Mapped[datetime | None] = mapped_column(_timestamp())
     last_used_from: Mapped[str | None] = mapped_column(_string(255))
     replaces: Mapped[uuid.UUID | None] = mapped_column(Uuid, unique=True)
+    noticed_days: Mapped[int | None] = mapped_column(Integer)
     nonce: Mapped[str | None] = mapped_column(_string(32), unique=True)
     seat: Mapped[str | None] = mapped_column(_string(64), unique=True)
 

@@ -21,6 +21,10 @@ token_reused = _namespace.signal(
     "Sent when a secret comes to rotate although its successor is in use, or its overlap is over: it may have been"
     " stolen. Keyword: token (the replaced one).",
 )
+token_expiring = _namespace.signal(
+    "token-expiring",
+    "Sent by ``notify`` when a token has reached one of ACCESS_TOKENS_NOTICE_DAYS. Keywords: token, days.",
+)
 token_deleted = _namespace.signal("token-deleted", f"Sent after a token was deleted. Keywords: token, {_BY}.")
 token_rejected = _namespace.signal(
     "token-rejected",

@@ -25,6 +25,7 @@ LAYERS = (
     {"extension"},
     {"page", "api", "cli", "configuration"},
     {"session_user"},
+    {"notices"},
     {"tokens"},
     {"rotation"},
     {"store"},

@@ -52,6 +52,14 @@ from host import Host, bearer
         ("ACCESS_TOKENS_ENDPOINTS", [["self"]]),
         ("ACCESS_TOKENS_INTROSPECTION_SCOPE", "undeclared"),
         ("ACCESS_TOKENS_INTROSPECTION_SCOPE", ["read"]),
+        ("ACCESS_TOKENS_NOTICE_DAYS", None),
+        ("ACCESS_TOKENS_NOTICE_DAYS", 7),
+        ("ACCESS_TOKENS_NOTICE_DAYS", "71"),
+        ("ACCESS_TOKENS_NOTICE_DAYS", [7, 0]),
+        ("ACCESS_TOKENS_NOTICE_DAYS", [100_000]),
+        ("ACCESS_TOKENS_NOTICE_DAYS", [1.5]),
+        ("ACCESS_TOKENS_NOTICE_DAYS", [True]),
+        ("ACCESS_TOKENS_NOTICE_DAYS", [7, 1, 7]),
     ],
 )
 def test_an_invalid_setting_raises_at_setup_and_is_named(key: str, value: object) -> None:

@@ -30,7 +30,7 @@ _MOST_SECONDS = 5
 _LONGEST_PAUSE = 0.2
 
 
-def in_transaction(state: State, work: Callable[[Connection], Result]) -> Result:
+def in_transaction(state: State, work: Callable[[Connection], Result], *, commit: bool = True) -> Result:
     """Run work on the connection of the host's session, commit the session, and return what the work returned.
 
     Where the database ends the transaction because of a conflict with another one, or had closed the pooled
@@ -38,6 +38,8 @@ def in_transaction(state: State, work: Callable[[Connection], Result]) -> Result
     would be lost.
 
     A refused request neither commits nor rolls back what the host began; any other error rolls it back.
+
+    :param commit: False to leave the transaction open.
     """
     started = time.monotonic()
     for attempt in range(1, _MOST_ATTEMPTS + 1):
@@ -46,8 +48,9 @@ def in_transaction(state: State, work: Callable[[Connection], Result]) -> Result
         try:
             session.flush()  # an owner whom the host has just added has to be there before their token
             result = work(session_connection(state, session))
-            ending = True
-            session.commit()
+            if commit:
+                ending = True
+                session.commit()
             return result
         except BaseException as error:
             if not (began_before and isinstance(error, TokenRefused)):

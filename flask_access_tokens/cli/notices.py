@@ -1,0 +1,28 @@
+"""The command that tells the owners of tokens that expire soon."""
+
+import click
+
+from .. import notices
+from ..state import current_state
+from .group import commands, escape_formula, report_errors
+
+
+@commands.command("notify")
+@click.option("--dry-run", is_flag=True, help="Only list the notices.")
+@report_errors
+def notify(dry_run: bool) -> None:
+    """Send a notice for each token that expires soon, each once."""
+    if current_state().disabled:
+        click.echo("Access tokens are disabled, so no notice is due.", err=True)
+    if dry_run:
+        click.echo("\t".join(("TOKEN ID", "OWNER", "NAME", "DAYS")))
+        for token, days in notices.due():
+            click.echo(f"{token.id}\t{token.owner_id}\t{escape_formula(token.name)}\t{days}")
+        return
+    try:
+        sent, failed = notices.send_due()
+    except RuntimeError as error:  # no receiver is connected
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{sent} notices sent.")
+    if failed:
+        raise click.ClickException(f"{failed} notices could not be sent; the next run tries again. See the log.")

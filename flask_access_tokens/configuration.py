@@ -5,8 +5,9 @@ from collections.abc import Mapping, Set
 
 from flask import Config
 
+from .places import validate_places
 from .policy import MAX_DAYS, MAX_OVERLAP_HOURS
-from .secret import validate_prefixes
+from .secret import validate_adopted, validate_prefixes
 from .state import ENDPOINTS, MAX_INTERVAL, SCOPE, UNLIMITED, configured_peppers
 
 
@@ -16,6 +17,8 @@ def check_config(config: Config) -> None:
     :raises ValueError: for a value that cannot work; the message says what to set.
     """
     validate_prefixes(config["ACCESS_TOKENS_PREFIX"])
+    validate_adopted(config["ACCESS_TOKENS_ADOPTED"])
+    validate_places(config["ACCESS_TOKENS_ALSO_FROM"])
     for key in (
         "ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS",
         "ACCESS_TOKENS_MAX_LIFETIME_DAYS",

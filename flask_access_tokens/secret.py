@@ -7,8 +7,9 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import sha256, sha512
 from zlib import crc32
 
 from itsdangerous import Signer
@@ -21,7 +22,13 @@ CHECKSUM_LENGTH = 6
 MAX_PREFIX_LENGTH = 32
 
 UNKEYED = "sha256"
+ADOPTED_SHA512 = "sha512"
+"""The scheme of a row that holds the SHA-256 digest of the SHA-512 digest, in hexadecimal, of an adopted secret."""
+
 _KEYED = "hmac-sha256:"
+_VISIBLE = re.compile(r"[!#-&(-+\--\[\]-~]+", re.ASCII)
+_HEXADECIMAL = re.compile(r"[0-9a-f]+", re.ASCII)
+_DIGEST_LENGTHS = {UNKEYED: 64, ADOPTED_SHA512: 128}
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*", re.ASCII)
 
 
@@ -29,12 +36,15 @@ class Secret:
     """The text that a client carries, masked in its repr so that crash reports cannot show it.
 
     ``str(secret)`` is the text itself.
+
+    :param adopted: whether it has the form of the adopted ones, and not our own.
     """
 
-    __slots__ = ("__text",)
+    __slots__ = ("__text", "adopted")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, adopted: bool = False) -> None:
         self.__text = text
+        self.adopted = adopted
 
     def __str__(self) -> str:
         return self.__text
@@ -44,6 +54,33 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("A secret cannot be pickled.")
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The digest that an earlier system stored of a secret, to be adopted in place of the secret.
+
+    :param algorithm: ``"sha256"`` or ``"sha512"``, of the secret without a salt.
+    :param hexadecimal: the digest in hexadecimal.
+    :raises ValueError: for anything else.
+    """
+
+    algorithm: str
+    hexadecimal: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        length = _DIGEST_LENGTHS.get(self.algorithm)
+        if length is None:
+            raise ValueError('The algorithm of a digest is "sha256" or "sha512"; no other can be adopted.')
+        lower = self.hexadecimal.lower() if isinstance(self.hexadecimal, str) else ""
+        if len(lower) != length or not _HEXADECIMAL.fullmatch(lower):
+            raise ValueError(f"A {self.algorithm} digest is {length} hexadecimal digits.")
+        object.__setattr__(self, "hexadecimal", lower)
+
+    @property
+    def stored(self) -> str:
+        """What the row of a token holds of it."""
+        return sha256(self.hexadecimal.encode()).hexdigest() if self.algorithm == ADOPTED_SHA512 else self.hexadecimal
 
 
 def validate_prefixes(configured: object) -> tuple[str, ...]:
@@ -64,6 +101,25 @@ def validate_prefixes(configured: object) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
+def validate_adopted(configured: object) -> re.Pattern[str] | None:
+    """Return the pattern of adopted secrets; None where there is none.
+
+    :raises ValueError: where it is not a regular expression, or matches the empty string.
+    """
+    if configured is None:
+        return None
+    try:
+        pattern = re.compile(configured, re.ASCII) if isinstance(configured, str) else None
+    except re.error as error:
+        raise ValueError(f"ACCESS_TOKENS_ADOPTED is not a regular expression: {error}.") from None
+    if pattern is None or pattern.fullmatch(""):
+        raise ValueError(
+            f"ACCESS_TOKENS_ADOPTED is {configured!r}. Set a regular expression that matches the secrets of the"
+            ' earlier system as a whole, and little else, such as r"[0-9a-f]{32}".'
+        )
+    return pattern
+
+
 def generate(prefix: str) -> Secret:
     """Return a new secret: the prefix, 256 random bits and a checksum of both."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(BODY_LENGTH))
@@ -82,10 +138,28 @@ def is_well_formed(text: str, prefixes: Collection[str]) -> bool:
     )
 
 
-def hint(secret: Secret) -> str:
-    """Return the part of a secret that may be shown: the prefix, an ellipsis and the last 4 characters."""
+def recognize(text: str, prefixes: Collection[str], adopted: re.Pattern[str] | None) -> Secret | None:
+    """Return a credential as a secret if it has our own form or that of adopted ones; None for any other.
+
+    :param adopted: the pattern of adopted secrets. Of a match with a group ``secret``, that part is the secret.
+    """
+    if is_well_formed(text, prefixes):
+        return Secret(text)
+    match = adopted.fullmatch(text) if adopted is not None and _VISIBLE.fullmatch(text) else None
+    if match is None:
+        return None
+    return Secret(match.groupdict().get("secret") or text, adopted=True)
+
+
+def hint(secret: Secret | Digest) -> str:
+    """Return the part that may be shown: the prefix, if any, an ellipsis and the last 4 characters.
+
+    For a digest, which tells nothing of the secret, it is the algorithm and the last 4 digits.
+    """
+    if isinstance(secret, Digest):
+        return f"{secret.algorithm}…{secret.hexadecimal[-4:]}"
     text = str(secret)
-    return f"{text.rpartition('_')[0]}_…{text[-4:]}"
+    return f"…{text[-4:]}" if secret.adopted else f"{text.rpartition('_')[0]}_…{text[-4:]}"
 
 
 def pattern(prefixes: Iterable[str]) -> str:
@@ -97,18 +171,21 @@ def candidate_digests(secret: Secret | str, peppers: Iterable[str | bytes]) -> d
     """Return every digest that the row of a secret may carry, by scheme; the first is the one to store.
 
     One round of SHA-256 is enough, because 256-bit random numbers cannot be enumerated. The unkeyed digest comes last,
-    so that setting the first pepper loses no token.
+    so that setting the first pepper loses no token; only that of an earlier system's SHA-512 digest, which an adopted
+    secret may have, comes after it.
     """
     keys = [_key(pepper) for pepper in peppers]  # first: where one is bad, no frame holds the text
     text = str(secret).encode()
     digests = {_KEYED + name: hmac.digest(key, text, "sha256").hex() for name, key in keys}
     digests[UNKEYED] = sha256(text).hexdigest()
+    if isinstance(secret, Secret) and secret.adopted:
+        digests[ADOPTED_SHA512] = Digest(ADOPTED_SHA512, sha512(text).hexdigest()).stored
     return digests
 
 
 def schemes(peppers: Iterable[str | bytes]) -> list[str]:
     """Return the schemes under which a row is accepted; the first is the one to store."""
-    return [*(_KEYED + _key(pepper)[0] for pepper in peppers), UNKEYED]
+    return [*(_KEYED + _key(pepper)[0] for pepper in peppers), UNKEYED, ADOPTED_SHA512]
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,8 @@ from sqlalchemy.orm import QueryableAttribute, Session
 from werkzeug.exceptions import NotFound
 
 from .models import AccessTokenMixin
-from .secret import validate_prefixes
+from .places import Places, validate_places
+from .secret import validate_adopted, validate_prefixes
 
 logger = logging.getLogger("flask_access_tokens")
 
@@ -108,6 +109,20 @@ class State:
         return _validated_prefixes(configured if isinstance(configured, str) else tuple(configured))
 
     @property
+    def adopted(self) -> re.Pattern[str] | None:
+        """The pattern of adopted secrets; None where credentials of no other form are accepted."""
+        configured = self.config["ACCESS_TOKENS_ADOPTED"]
+        return None if configured is None else _validated_adopted(configured)
+
+    @property
+    def places(self) -> Places | None:
+        """The places of credentials; None where ``Authorization: Bearer`` is the only one."""
+        configured = self.config["ACCESS_TOKENS_ALSO_FROM"]
+        if not configured:
+            return None
+        return _validated_places(configured if isinstance(configured, str) else tuple(configured))
+
+    @property
     def peppers(self) -> tuple[str | bytes, ...]:
         """The peppers, the newest first."""
         return configured_peppers(self.config)
@@ -172,6 +187,16 @@ def current_state() -> State:
 @lru_cache(maxsize=64)
 def _validated_prefixes(configured: str | tuple[str, ...]) -> tuple[str, ...]:
     return validate_prefixes(configured)
+
+
+@lru_cache(maxsize=64)
+def _validated_adopted(configured: str) -> re.Pattern[str] | None:
+    return validate_adopted(configured)
+
+
+@lru_cache(maxsize=64)
+def _validated_places(configured: str | tuple[str, ...]) -> Places | None:
+    return validate_places(configured)
 
 
 def configured_peppers(config: Config) -> tuple[str | bytes, ...]:

@@ -1,4 +1,4 @@
-"""The operations on tokens: generate, find, list, update, rotate and delete them.
+"""The operations on tokens: generate, adopt, find, list, update, rotate and delete them.
 
 Each needs an application context. Those that write commit the host's session.
 """
@@ -13,8 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from . import clock, policy
 from . import secret as _secret
+from .adoption import adopt
 from .policy import TokenRefused
 from .rotation import rotate
+from .secret import Digest
 from .signals import acting, token_deleted, token_generated
 from .state import State, current_state
 from .store.batches import delete_where, iter_where
@@ -31,11 +33,13 @@ from .store.transactions import in_transaction, is_conflict
 __all__ = [
     "AlreadyGenerated",
     "AlreadyReplaced",
+    "Digest",
     "NewToken",
     "Page",
     "StoreError",
     "Token",
     "TokenRefused",
+    "adopt",
     "count_by_scheme",
     "delete",
     "delete_all",
@@ -104,9 +108,11 @@ def generate(
 def is_well_formed(text: str) -> bool:
     """Return whether text has the form of a secret of this application: a known prefix, the length, the checksum.
 
-    It asks no database, so it tells secrets of this extension from other bearer tokens at no cost.
+    Text that ``ACCESS_TOKENS_ADOPTED`` matches has it too. No database is asked, so secrets are told from other bearer
+    tokens at no cost.
     """
-    return isinstance(text, str) and _secret.is_well_formed(text, current_state().prefixes)
+    state = current_state()
+    return isinstance(text, str) and _secret.recognize(text, state.prefixes, state.adopted) is not None
 
 
 def delete(owner_id: object, token_id: object, *, by: str | None = None) -> bool:

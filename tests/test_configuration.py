@@ -60,6 +60,12 @@ from host import Host, bearer
         ("ACCESS_TOKENS_NOTICE_DAYS", [1.5]),
         ("ACCESS_TOKENS_NOTICE_DAYS", [True]),
         ("ACCESS_TOKENS_NOTICE_DAYS", [7, 1, 7]),
+        ("ACCESS_TOKENS_ADOPTED", "[0-9a-f"),
+        ("ACCESS_TOKENS_ADOPTED", ""),
+        ("ACCESS_TOKENS_ADOPTED", "[0-9a-f]*"),
+        ("ACCESS_TOKENS_ADOPTED", ["[0-9a-f]{32}"]),
+        ("ACCESS_TOKENS_ALSO_FROM", None),
+        ("ACCESS_TOKENS_ALSO_FROM", [7]),
     ],
 )
 def test_an_invalid_setting_raises_at_setup_and_is_named(key: str, value: object) -> None:

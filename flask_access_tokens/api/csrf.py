@@ -9,9 +9,8 @@ from flask_wtf.csrf import CSRFError
 
 from ..session_user import check_csrf
 from ..state import State
-from . import routes
-from .bearer import count_credentials
-from .guard import accepted_token, carries_token, enforce
+from . import credentials, routes
+from .guard import accepted_token, enforce
 
 CHECK_DEFAULT = "WTF_CSRF_CHECK_DEFAULT"
 
@@ -26,11 +25,11 @@ _CHECKS_FIRST = "_access_token_checks_csrf"
 
 
 def leave_to_guard(app: Flask) -> None:
-    """Let CSRFProtect, wherever the host sets it up, pass a request whose bearer credential a guard accepts.
+    """Let CSRFProtect, wherever the host sets it up, pass a request whose credential a guard accepts.
 
-    No web page can make a browser send such a credential. Flask-WTF reads ``WTF_CSRF_CHECK_DEFAULT`` on each request;
-    its value becomes one that depends on the request. A host that has set it to False calls ``CSRFProtect.protect()``
-    itself, and decides itself.
+    No web page of another site can make a browser send such a header without a CORS preflight request. Flask-WTF reads
+    ``WTF_CSRF_CHECK_DEFAULT`` on each request; its value becomes one that depends on the request. A host that has set
+    it to False calls ``CSRFProtect.protect()`` itself, and decides itself.
     """
     if app.config.setdefault(CHECK_DEFAULT, True):
         app.config[CHECK_DEFAULT] = _DependsOnRequest(app)
@@ -52,7 +51,7 @@ def _check_by_default(app: Flask) -> bool:
     if request.blueprint in _OWN_BLUEPRINTS:
         return False
     state: State = app.extensions["access_tokens"]
-    has_token = carries_token(state, request)
+    has_token = credentials.carries_secret(state, request)
     guard = routes.guard_of_request(app, request.endpoint, request.method)
     if guard is None:
         if not has_token and not routes.guarding_hook(app, request.endpoint):
@@ -61,7 +60,7 @@ def _check_by_default(app: Flask) -> bool:
     if has_token or guard.or_session:
         return False  # the guard accepts or refuses the token, and checks a session itself
     if guard.optional:
-        if count_credentials(request.environ.get("HTTP_AUTHORIZATION")):
+        if credentials.count(state, request):
             enforce(guard)  # refuses it: it cannot be ours
         return True
     try:

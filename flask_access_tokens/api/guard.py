@@ -9,7 +9,6 @@ from typing import Any, TypeVar, overload
 from flask import Request, Response, abort, current_app, request
 from werkzeug.local import LocalProxy
 
-from .. import secret
 from ..secret import Secret
 from ..session_user import check_csrf, signed_in_owner
 from ..signals import token_rejected, token_used
@@ -17,7 +16,7 @@ from ..state import SCOPE, State, at_the_end, current_state, logger
 from ..store.connections import StoreError, error_summary
 from ..store.entities import Token
 from ..store.last_used import note_use
-from . import bearer, routes
+from . import credentials, routes
 from .challenge import (
     MALFORMED,
     BearerError,
@@ -195,7 +194,7 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
     :raises BearerError: for every other request.
     """
     disabled = state.disabled
-    if disabled and bearer.count_credentials(req.environ.get("HTTP_AUTHORIZATION")):
+    if disabled and credentials.count(state, req):
         raise _rejected(state, "disabled", InvalidToken(_DESCRIPTIONS["disabled"]))
     credential = _credential(state, req)
     if credential is None:
@@ -249,21 +248,13 @@ def _check_scopes(guard: Guard, state: State, token: Token) -> None:
 
 
 def _credential(state: State, req: Request) -> Secret | None:
-    """Return the bearer credential of a request if it has the form of a secret; None where it has no credential.
-
-    Only the header is read, never a query string, form or cookie (RFC 9700 §4.3.2).
+    """Return the credential of a request if it has the form of a secret; None where it has no credential.
 
     :raises BearerError: for a malformed credential, and for more than one.
     """
-    prefixes = state.prefixes  # first: where they are bad, no frame holds the text
-    value = req.environ.get("HTTP_AUTHORIZATION")
-    text = bearer.read_credential(value)
-    if text is not None and secret.is_well_formed(text, prefixes):
-        return Secret(text)
-    count = bearer.count_credentials(value)
-    del value, text  # crash reporters print the local variables of every frame
-    if not count:
-        return None
+    credential, count = credentials.read(state, req)
+    if credential is not None or not count:
+        return credential
     raise _rejected(
         state, "malformed", InvalidRequest("Send one access token.") if count > 1 else InvalidToken(MALFORMED)
     )
@@ -272,13 +263,6 @@ def _credential(state: State, req: Request) -> Secret | None:
 def _rejected(state: State, reason: str, error: BearerError, token: Token | None = None) -> BearerError:
     token_rejected.send(state.app, reason=reason, token_id=None if token is None else token.id)
     return error
-
-
-def carries_token(state: State, req: Request) -> bool:
-    """Return whether a request has one bearer credential, of the form of a secret of this application."""
-    prefixes = state.prefixes  # first, as above
-    text = bearer.read_credential(req.environ.get("HTTP_AUTHORIZATION"))
-    return text is not None and secret.is_well_formed(text, prefixes)
 
 
 def _answer_preflight(req: Request) -> None:
@@ -304,10 +288,12 @@ def _set_headers(found: _GuardState, response: Response) -> None:
     if found.error is not None and (response.status_code >= 300 or _reached_flask(found.error)):
         for name, value in found.error.auth_headers():
             response.headers[name] = value
+    places = found.state.places
+    headers = ("Authorization",) if places is None else places.headers
     if response.headers.getlist("Vary"):
-        response.vary.add("Authorization")
+        response.vary.update(headers)
     else:
-        response.headers.add("Vary", "Authorization")
+        response.headers.add("Vary", ", ".join(headers))
 
 
 def _reached_flask(error: BearerError) -> bool:

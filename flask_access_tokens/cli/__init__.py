@@ -1,5 +1,6 @@
 """The command line for operators: ``flask access-tokens``."""
 
+from . import adoption as adoption
 from . import leaks as leaks
 from . import notices as notices
 from . import routes as routes

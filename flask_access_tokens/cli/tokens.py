@@ -125,7 +125,7 @@ def _report_peppers(state: State) -> None:
     counts = tokens.count_by_scheme()
     waiting = sum(counts.get(scheme, 0) for scheme in older)
     lost = sum(count for scheme, count in counts.items() if scheme not in (newest, *older))
-    if waiting:
+    if waiting and state.peppers:
         click.echo(f"{waiting} tokens are not keyed under the newest pepper; each will be when next used.", err=True)
     if lost:
         click.echo(f"{lost} tokens are keyed under a pepper that is not configured, and are refused.", err=True)

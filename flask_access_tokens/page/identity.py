@@ -3,8 +3,7 @@
 from flask import Response, abort, make_response, request
 from werkzeug.exceptions import Unauthorized
 
-from .. import secret
-from ..api import bearer
+from ..api import credentials
 from ..session_user import signed_in_owner
 from ..state import State, current_state
 from ..texts import gettext as _
@@ -19,7 +18,7 @@ def require_owner() -> str:
     state = current_state()
     if state.disabled:
         abort(404)
-    has_token = _has_access_token(state)
+    has_token = credentials.holds_secret(state, request)
     owner = None if has_token else signed_in_owner(state)
     if not state.enabled(owner):
         abort(404)
@@ -37,7 +36,7 @@ def require_owner() -> str:
 def current_owner_or_none() -> str | None:
     """Return the owner ID of whoever is signed in and may see the page; None for everybody else."""
     state = current_state()
-    if state.disabled or _has_access_token(state):
+    if state.disabled or credentials.holds_secret(state, request):
         return None
     owner = signed_in_owner(state)
     return owner if owner is not None and state.enabled(owner) else None
@@ -48,16 +47,6 @@ def may_fetch_assets() -> bool:
     state = current_state()
     flag_depends_on_owner = callable(state.config["ACCESS_TOKENS_ENABLED"])
     return not state.disabled and (not flag_depends_on_owner or state.enabled(signed_in_owner(state)))
-
-
-def _has_access_token(state: State) -> bool:
-    """Return whether a bearer credential of the request has the form of one of ours.
-
-    A proxy may put a credential of its own on every request.
-    """
-    prefixes = state.prefixes  # first: where they are bad, no frame holds the text
-    found = bearer.find_credentials(request.environ.get("HTTP_AUTHORIZATION"))
-    return any(secret.is_well_formed(text, prefixes) for text in found)
 
 
 def _ask_to_sign_in(state: State) -> Response:

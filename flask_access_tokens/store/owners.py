@@ -2,7 +2,7 @@
 
 import inspect as python_inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,8 +12,11 @@ from sqlalchemy.orm import Mapper, QueryableAttribute
 
 from ..models import AccessTokenMixin, owner_column
 from ..state import NO_ROW, State
-from .connections import own_transaction
+from .connections import own_transaction, reading
 from .table import owner_value, token_table
+
+_BATCH = 500
+"""Owner IDs in one statement."""
 
 
 def checks_owner(state: State) -> bool:
@@ -68,6 +71,19 @@ def may_act(state: State, owner_id: str, selected: Sequence[Any]) -> bool | None
     if selected[0] is None or str(selected[0]) != owner_id or not all(selected[1:]):
         return False
     return None if state.owner is not None and _has_own_property(state.owner.class_) else True
+
+
+def unknown_owners(state: State, owner_ids: Iterable[str]) -> set[str]:
+    """Return which owner IDs identify nobody; none of them where the extension was set up without ``owner=``."""
+    if state.owner is None:
+        return set()
+    wanted = sorted(set(owner_ids))
+    known: set[str] = set()
+    for start in range(0, len(wanted), _BATCH):
+        values = [owner_value(state, owner_id) for owner_id in wanted[start : start + _BATCH]]
+        with reading(state) as reader:
+            known.update(str(row[0]) for row in reader.execute(select(state.owner).where(state.owner.in_(values))))
+    return set(wanted) - known
 
 
 def is_orphan(state: State) -> ColumnElement[bool]:

@@ -22,9 +22,10 @@ def find(secret: str | Secret) -> Token | None:
         return None
     secret = Secret(str(secret))  # crash reporters print the local variables of every frame
     state = current_state()
-    if not _secret.is_well_formed(str(secret), state.prefixes):
+    recognized = _secret.recognize(str(secret), state.prefixes, state.adopted)
+    if recognized is None:
         return None
-    match = lookup(state, _secret.candidate_digests(secret, state.peppers))
+    match = lookup(state, _secret.candidate_digests(recognized, state.peppers))
     return None if match is None or match.token.expired else match.token
 
 

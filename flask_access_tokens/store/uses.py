@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
@@ -86,7 +87,13 @@ def _rekey(connection: Connection, table: Table, use: Use) -> None:
         written = update(table).where(same, due).values(last_used_at=use.moment, last_used_from=use.origin)
         connection.execute(written)
     scheme, digest = use.newest or ("", "")
-    connection.execute(update(table).where(same).values(scheme=scheme, digest=digest))
+    attempt = connection.begin_nested()
+    try:
+        connection.execute(update(table).where(same).values(scheme=scheme, digest=digest))
+    except IntegrityError:  # adopted twice, as a digest and as text: the other row has the digest
+        attempt.rollback()
+    else:
+        attempt.commit()
 
 
 @contextmanager

@@ -25,12 +25,17 @@ def examples_of(page: Path) -> list[tuple[str, str]]:
 
 def run_example(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Run an example as a module of its own in an empty folder."""
-    (folder / "example.py").write_text(code)
-    spec = spec_from_file_location("example", folder / "example.py")
+    return import_module("example", code, folder, monkeypatch)
+
+
+def import_module(name: str, code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Write code to a file in a folder and import it under a name, from there."""
+    (folder / f"{name}.py").write_text(code)
+    spec = spec_from_file_location(name, folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "example", module)  # Flask looks for the folder of its module
+    monkeypatch.setitem(sys.modules, name, module)  # Flask looks for the folder of its module
     monkeypatch.chdir(folder)
     spec.loader.exec_module(module)
     return module

@@ -1,0 +1,224 @@
+"""Adoption: the secrets that an earlier system handed out become tokens, so that its clients keep them."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from . import clock, policy
+from . import secret as _secret
+from .policy import TokenRefused
+from .secret import Digest, Secret
+from .state import UNLIMITED, State, current_state
+from .store.adoption import Candidate, NotAdoptable, adopt_missing, candidate
+from .store.entities import Token, status_at
+from .store.reads import get
+from .store.table import owner_value
+from .strength import weakness
+
+_FIRST_YEAR = 1970
+"""Times before are errors of an export, and not every database stores all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be adopted, not validated yet; the fields are the parameters of :func:`adopt`."""
+
+    owner_id: object
+    secret: Secret | Digest
+    name: str
+    description: str = ""
+    scopes: Iterable[str] = ()
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What :func:`adopt_all` did, or found wrong."""
+
+    adopted: int = 0
+    present: int = 0
+    """Tokens that were there already, with the same secret and owner."""
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    """The places of the entries that cannot be adopted, and why. Nothing is adopted where there is one."""
+
+
+def adopt(
+    owner_id: object,
+    secret: str | Secret | Digest,
+    name: str,
+    *,
+    description: str = "",
+    scopes: Iterable[str] = (),
+    created_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    last_used_at: datetime | None = None,
+    allow_uuid4: bool = False,
+) -> Token:
+    """Adopt a secret of an earlier system as a token and commit it. Its client keeps it.
+
+    Adopting a secret again changes nothing. No limit on the number of tokens applies, and no signal is sent.
+
+    :param owner_id: the host's ID of the owner: an int, a UUID or text.
+    :param secret: the text that the client sends, of the form that ``ACCESS_TOKENS_ADOPTED`` describes, or the digest
+        that the earlier system stored of it. How strong the secret behind a digest is cannot be checked.
+    :param name: one line of 1 to 100 characters.
+    :param description: one line of at most 255 characters.
+    :param scopes: the names of declared scopes that this owner may grant.
+    :param created_at: when the earlier system generated it, an aware time; None for now.
+    :param expires_at: when it expires, an aware time; None for the maximum lifetime from now, or never where the host
+        has set none.
+    :param last_used_at: when it was last used, an aware time; None for never.
+    :param allow_uuid4: whether to adopt a UUID of version 4.
+    :return: the token, which is the one that is there where the owner has the secret already.
+    :raises TokenRefused: where the secret is too weak or of another form, it belongs to another owner, or a value is
+        not allowed; nothing is stored then.
+    :raises ValueError: for an owner ID or a secret of another type.
+    :raises StoreError: where the database cannot be used.
+    """
+    if isinstance(secret, str):
+        secret = Secret(secret)  # crash reporters print the local variables of every frame
+    entry = Entry(owner_id, secret, name, description, scopes, created_at, expires_at, last_used_at)
+    state = current_state()
+    prepared = _prepare(state, entry, allow_uuid4)
+    (found,) = adopt_missing(state, [prepared])
+    return (found and get(prepared.token.owner_id, found)) or prepared.token
+
+
+def adopt_all(entries: Sequence[Entry], *, allow_uuid4: bool = False, dry_run: bool = False) -> Outcome:
+    """Adopt many secrets in one transaction, all or none, and commit it.
+
+    :param allow_uuid4: whether to adopt UUIDs of version 4.
+    :param dry_run: only look for problems, and count.
+    :return: how many were adopted and how many were there already, or every problem.
+    :raises StoreError: where the database cannot be used.
+    """
+    state, outcome = current_state(), Outcome()
+    prepared: dict[int, Candidate] = {}
+    for place, entry in enumerate(entries):
+        try:
+            prepared[place] = _prepare(state, entry, allow_uuid4)
+        except ValueError as refused:
+            outcome.problems.append((place, str(refused)))
+    prepared = _without_repeated(prepared, outcome)
+    places = list(prepared)
+    try:
+        found = adopt_missing(state, list(prepared.values()), dry_run=dry_run or bool(outcome.problems))
+    except NotAdoptable as refused:
+        outcome.problems += [(places[place], reason) for place, reason in refused.problems]
+    else:
+        outcome.adopted = found.count(None)
+        outcome.present += len(found) - outcome.adopted
+    outcome.problems.sort()
+    return outcome
+
+
+def _prepare(state: State, entry: Entry, allow_uuid4: bool) -> Candidate:
+    """Return what to adopt for an entry.
+
+    :raises TokenRefused: where a value is not allowed.
+    :raises ValueError: for an owner ID or a secret of another type.
+    """
+    moment = clock.now()
+    owner_id = policy.validate_owner_id(entry.owner_id)
+    try:
+        owner_value(state, owner_id)
+    except ValueError:
+        # Without the ID: where columns of a file were mixed up, it may be a secret.
+        raise TokenRefused("The column owner_id cannot hold this owner ID.", "owner_id") from None
+    secret = _validate_secret(state, entry.secret, allow_uuid4)
+    created = moment if entry.created_at is None else _validate_past(entry.created_at, "created_at", moment)
+    expires = _validate_expiry(entry.expires_at, moment)
+    used = None if entry.last_used_at is None else _validate_past(entry.last_used_at, "last_used_at", moment)
+    token = Token(
+        id=uuid.uuid4(),
+        owner_id=owner_id,
+        name=policy.validate_name(entry.name),
+        description=policy.validate_description(entry.description),
+        scopes=policy.validate_scopes(owner_id, entry.scopes),
+        created_at=created,
+        expires_at=expires,
+        last_used_at=used,
+        hint=_secret.hint(secret),
+        replaces=None,
+        replaced=False,
+        status=status_at(moment, created, expires),
+    )
+    return candidate(state, token, secret)
+
+
+def _validate_secret(state: State, secret: Secret | Digest, allow_uuid4: bool) -> Secret | Digest:
+    if isinstance(secret, Digest):
+        if state.adopted is None:
+            raise TokenRefused(
+                "Requests with its secret would be refused, because ACCESS_TOKENS_ADOPTED is not set. Set a regular"
+                " expression that matches the secrets of the earlier system.",
+                "secret",
+            )
+        return secret
+    if not isinstance(secret, Secret):
+        raise ValueError(f"A secret is a string or a Digest, not {type(secret).__name__}.")
+    recognized = _secret.recognize(str(secret), state.prefixes, state.adopted)
+    if recognized is None:
+        raise TokenRefused(
+            "Requests with this secret would be refused, because ACCESS_TOKENS_ADOPTED does not match it. Set a"
+            " regular expression that does.",
+            "secret",
+        )
+    weak = weakness(str(recognized), allow_uuid4=allow_uuid4) if recognized.adopted else None
+    if weak is not None:
+        raise TokenRefused(f"The secret is too weak. {weak}", "secret")
+    return recognized
+
+
+def _validate_past(value: datetime, name: str, moment: datetime) -> datetime:
+    time = _validate_time(value, name)
+    if time > moment:
+        raise TokenRefused(f"{name} is in the future.", name)
+    return time
+
+
+def _validate_expiry(value: datetime | None, moment: datetime) -> datetime | None:
+    most = policy.max_lifetime()
+    latest = None if most == UNLIMITED else moment + timedelta(days=most)
+    if value is None:
+        return latest
+    time = _validate_time(value, "expires_at")
+    if time <= moment:
+        raise TokenRefused("It has expired already. Leave it out.", "expires_at")
+    if latest is not None and time > latest:
+        raise TokenRefused(
+            f"It would expire later than {most} days from now, the maximum lifetime. Give an earlier time, or none.",
+            "expires_at",
+        )
+    return time
+
+
+def _validate_time(value: datetime, name: str) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise TokenRefused(f"{name} has no time zone. Give an aware time, for example in UTC.", name)
+    try:
+        time = clock.as_utc(value)
+    except OverflowError:
+        time = datetime.min
+    if time.year < _FIRST_YEAR:
+        raise TokenRefused(f"{name} is before {_FIRST_YEAR}.", name)
+    return time
+
+
+def _without_repeated(prepared: dict[int, Candidate], outcome: Outcome) -> dict[int, Candidate]:
+    """Return the candidates without those whose secret an earlier one has, and count or report these."""
+    kept: dict[int, Candidate] = {}
+    owners: dict[str, str] = {}
+    for place, one in prepared.items():
+        owner_id = next((owners[key] for key in one.keys if key in owners), None)
+        if owner_id is None:
+            kept[place] = one
+            owners.update(dict.fromkeys(one.keys, one.token.owner_id))
+        elif owner_id == one.token.owner_id:
+            outcome.present += 1
+        else:
+            outcome.problems.append((place, "An entry before it has the same secret for another owner."))
+    return kept

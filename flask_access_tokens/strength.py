@@ -1,0 +1,54 @@
+"""Whether a secret of an earlier system is too weak to be adopted.
+
+It tells only what is plain from the text: a secret that looks random may have been made in a way that is not.
+"""
+
+import math
+import re
+
+MIN_LENGTH = 20
+MIN_BITS = 112
+"""NIST SP 800-131A: the least that is still strong enough."""
+
+_ALPHABETS = (
+    ("digits", 10, re.compile(r"[0-9]+", re.ASCII)),
+    ("hexadecimal digits", 16, re.compile(r"[0-9a-f]+|[0-9A-F]+", re.ASCII)),
+    ("letters of one case and digits", 36, re.compile(r"[0-9a-z]+|[0-9A-Z]+", re.ASCII)),
+    ("letters and digits", 62, re.compile(r"[0-9A-Za-z]+", re.ASCII)),
+)
+_PRINTABLE = ("printable characters", 64)
+"""Other characters are mostly those of base64, and a few separators add little."""
+
+_MIN_KINDS = 8
+_UUID = re.compile(r"(?:urn:uuid:)?\{?[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\}?")
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", re.ASCII)
+
+
+def weakness(text: str, *, allow_uuid4: bool = False) -> str | None:
+    """Return why a secret cannot be adopted, as a sentence without the secret; None where it can.
+
+    :param allow_uuid4: whether a random UUID is strong enough: it has 122 bits, but is often made, shown and logged as
+        an identifier.
+    """
+    if _JWT.fullmatch(text):
+        return "It is a JSON Web Token: what it claims, its expiration included, would be ignored."
+    uuid = _UUID.fullmatch(text.lower())
+    if uuid is not None:
+        if uuid[1] != "4":
+            return f"It is a UUID of version {uuid[1]}, which can be guessed."
+        if not allow_uuid4:
+            return "It is a UUID of version 4. Allow these if they were kept secret, and never used as identifiers."
+        return None
+    if len(text) < MIN_LENGTH:
+        return f"It has {len(text)} characters, and needs at least {MIN_LENGTH}."
+    name, size = next(((name, size) for name, size, pattern in _ALPHABETS if pattern.fullmatch(text)), _PRINTABLE)
+    kinds = len(set(text))
+    # So few that this refuses less than one of a million random secrets.
+    least = min(_MIN_KINDS, size // 2)
+    if kinds < least:
+        return f"It has only {kinds} different characters, and needs at least {least}."
+    bits = int(len(text) * math.log2(size))
+    if bits < MIN_BITS:
+        needed = math.ceil(MIN_BITS / math.log2(size))
+        return f"It has {bits} bits at most: {len(text)} {name}, of which {needed} are needed for {MIN_BITS} bits."
+    return None

@@ -141,6 +141,7 @@ def _prepare(state: State, entry: Entry, allow_uuid4: bool) -> Candidate:
         created_at=created,
         expires_at=expires,
         last_used_at=used,
+        last_used_from=None,
         hint=_secret.hint(secret),
         replaces=None,
         replaced=False,

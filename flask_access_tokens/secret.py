@@ -6,10 +6,11 @@ This module imports nothing of the package, so that it can be audited alone.
 import hmac
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256, sha512
+from typing import BinaryIO
 from zlib import crc32
 
 from itsdangerous import Signer
@@ -29,6 +30,10 @@ _KEYED = "hmac-sha256:"
 _VISIBLE = re.compile(r"[!#-&(-+\--\[\]-~]+", re.ASCII)
 _HEXADECIMAL = re.compile(r"[0-9a-f]+", re.ASCII)
 _DIGEST_LENGTHS = {UNKEYED: 64, ADOPTED_SHA512: 128}
+_REST = rf"_[0-9A-Za-z]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}"
+_REST_IN_TEXT = re.compile(_REST)
+_BLOCK = 2**20
+"""Bytes of a text that are read at once."""
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*", re.ASCII)
 
 
@@ -151,6 +156,48 @@ def recognize(text: str, prefixes: Collection[str], adopted: re.Pattern[str] | N
     return Secret(match.groupdict().get("secret") or text, adopted=True)
 
 
+def iter_secrets(stream: BinaryIO, prefixes: Collection[str]) -> Iterator[Secret]:
+    """Iterate over the secrets in a text of any length, each once, in the order in which they first appear.
+
+    It reads bytes, so the encoding matters little: NUL bytes are skipped, which makes text in UTF-16 and UTF-32
+    readable. A secret may be glued to other characters on either side; the checksum decides. It uses memory for one
+    block, and 32 bytes for each secret.
+
+    :param stream: the text; it need be neither seekable nor valid in any encoding.
+    """
+    overlap = max(map(len, prefixes)) + BODY_LENGTH + CHECKSUM_LENGTH  # one character less than the longest secret
+    seen: set[bytes] = set()
+    rest: Secret | None = Secret("")
+    while rest is not None:
+        found, rest = _next_secrets(stream, prefixes, rest, overlap)
+        for each in found:
+            digest = sha256(str(each).encode()).digest()
+            if digest not in seen:
+                seen.add(digest)
+                yield each
+
+
+def _next_secrets(
+    stream: BinaryIO, prefixes: Collection[str], rest: Secret, overlap: int
+) -> tuple[list[Secret], Secret | None]:
+    """Return the secrets in the next block of a stream, and its end, where one may begin; None after the last block.
+
+    :param rest: the end of the block before, masked, so that no frame holds a part of the text while others run.
+    """
+    block = stream.read(_BLOCK)
+    if not block:
+        return [], None
+    text = str(rest) + block.decode("latin-1").replace("\0", "")
+    # One prefix may end with another, such as "my_pat" with "pat".
+    found = [
+        Secret(text[match.start() - len(prefix) : match.end()])
+        for match in _REST_IN_TEXT.finditer(text)
+        for prefix in prefixes
+        if text.endswith(prefix, 0, match.start())
+    ]
+    return [each for each in found if is_well_formed(str(each), prefixes)], Secret(text[-overlap:])
+
+
 def hint(secret: Secret | Digest) -> str:
     """Return the part that may be shown: the prefix, if any, an ellipsis and the last 4 characters.
 
@@ -163,8 +210,17 @@ def hint(secret: Secret | Digest) -> str:
 
 
 def pattern(prefixes: Iterable[str]) -> str:
-    """Return a regular expression for secret scanners that finds secrets with these prefixes."""
-    return rf"\b(?:{'|'.join(prefixes)})_[0-9A-Za-z]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}\b"
+    """Return a regular expression for secret scanners; its first group is the secret.
+
+    It works in RE2 and Go, PCRE and Python. On the left, anything may precede a secret: a word boundary would miss
+    those after an escape such as ``\\n`` or ``%3D``. On the right, a longer run of letters and digits is no secret.
+    """
+    return rf"({unbounded_pattern(prefixes)})(?:\b|[^0-9A-Za-z])"
+
+
+def unbounded_pattern(prefixes: Iterable[str]) -> str:
+    """Return a regular expression for secrets alone, which leaves to the caller what may precede and follow them."""
+    return f"(?:{'|'.join(prefixes)}){_REST}"
 
 
 def candidate_digests(secret: Secret | str, peppers: Iterable[str | bytes]) -> dict[str, str]:

@@ -5,6 +5,7 @@ Each needs an application context. Those that write commit the host's session.
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from itertools import islice
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 from sqlalchemy import delete as delete_from
@@ -19,13 +20,13 @@ from .rotation import rotate
 from .secret import Digest
 from .signals import acting, token_deleted, token_generated
 from .state import State, current_state
-from .store.batches import delete_where, iter_where
+from .store.batches import BATCH, delete_tokens, delete_where, iter_where
 from .store.connections import StoreError, reading, reads
 from .store.entities import NewToken, Page, Token
 from .store.insertion import AlreadyGenerated, insert_new, new_token
 from .store.listing import page
 from .store.owners import is_orphan
-from .store.reads import find, get, owned_by
+from .store.reads import find, find_all, get, owned_by
 from .store.rotation import AlreadyReplaced
 from .store.table import of_owner, token_table
 from .store.transactions import in_transaction, is_conflict
@@ -43,7 +44,9 @@ __all__ = [
     "count_by_scheme",
     "delete",
     "delete_all",
+    "delete_many",
     "find",
+    "find_all",
     "generate",
     "get",
     "is_well_formed",
@@ -182,6 +185,23 @@ def delete_all(owner_id: object, *, by: str | None = None) -> int:
     state = current_state()
     owner = policy.validate_owner_id(owner_id)
     return _delete_where(state, of_owner(state, owner), owner, by=by)
+
+
+def delete_many(found: Iterable[Token], *, by: str | None = None) -> list[Token]:
+    """Delete tokens of any owners, such as those of :func:`find_all`, and commit, in batches.
+
+    :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
+    :return: those that were deleted, which excludes those that were no longer there.
+    :raises StoreError: where the database cannot be used; the batches before stay deleted.
+    """
+    state = current_state()
+    remaining, deleted = iter(found), list[Token]()
+    while batch := list(islice(remaining, BATCH)):
+        gone = delete_tokens(state, batch)
+        deleted += gone
+        for token in gone:
+            token_deleted.send(state.app, token=token, **acting(by))
+    return deleted
 
 
 def prune(expired_days: int = 30, *, orphans: bool = False, dry_run: bool = False, by: str | None = None) -> int:

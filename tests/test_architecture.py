@@ -45,7 +45,7 @@ SIDEWAYS = {
 
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 RUNS = {"commit", "execute", "exec_driver_sql", "scalar", "scalars", "flush", "rollback"}
-OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit"}
+OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "delete_tokens", "delete_present"}
 """The operations for operators, which name neither an owner nor a digest."""
 OF_OWNERS = {"_load_mapped", "unknown_owners"}
 """The functions that ask for an owner, and for no token."""

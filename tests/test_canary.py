@@ -225,6 +225,7 @@ def test_no_local_of_ours_shows_the_secret_when_a_command_fails(host: Host, cana
     for signal, arguments, stdin in (
         (token_generated, ["generate", "ann", "CI"], ""),
         (token_deleted, ["delete", "ann", str(made.token.id)], made.secret),
+        (token_deleted, ["delete", "--stdin"], f"{host.generate('ann').secret} {host.generate('ann').secret}"),
     ):
         with signal.connected_to(breaks, host.app):
             result = host.call(*arguments, stdin=stdin)
@@ -261,6 +262,28 @@ def test_no_local_variable_shows_a_secret_while_an_endpoint_calls_the_host(
     with pytest.raises(Broken) as caught:
         client.post(INTROSPECT, headers=bearer(service), data={"token": asked})
     canary.search("locals in introspect", locals_of_ours(caught.value))
+    assert canary.found == []
+
+
+@pytest.mark.case("D13")
+def test_no_local_of_ours_shows_a_secret_while_others_are_read_and_looked_up(host: Host, canary: Canary) -> None:
+    texts = [host.generate("ann").secret for _ in range(3)]
+
+    class Stream:
+        blocks = iter(texts)
+
+        def read(self, size: int) -> bytes:
+            return (next(self.blocks, None) or breaks()).encode()  # type: ignore[no-any-return]
+
+    stream: Any = Stream()
+    with host.app.app_context():
+        with pytest.raises(Broken) as reading:
+            list(tokens.find_all(secret.iter_secrets(stream, ["pat"])))
+        sa.event.listen(host.db.engine, "before_cursor_execute", breaks, once=True)
+        with pytest.raises(Broken) as looking_up:
+            list(tokens.find_all(texts))
+    for caught in (reading, looking_up):
+        canary.search("locals", locals_of_ours(caught.value))
     assert canary.found == []
 
 

@@ -1,8 +1,11 @@
 """The secret, without an application."""
 
+import io
 import pickle
 import re
+import tracemalloc
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,8 +111,90 @@ def test_no_prefix_at_all_is_refused(configured: object) -> None:
 def test_the_pattern_finds_secrets_in_a_text_and_nothing_else() -> None:
     found = re.compile(secret.pattern(("new", "my_old")))
     new, old = str(secret.generate("new")), str(secret.generate("my_old"))
-    text = f'key="{new}" {old};x{new} {new}A new_{"a" * 48} other_{"a" * 49}'
-    assert found.findall(text) == [new, old]
+    text = f'key="{new}" {old};x{new} \\n{old} _{new}_ 是{old}是 {new}A new_{"a" * 48} other_{"a" * 49}'
+    assert found.findall(text) == [new, old, new, old, new, old]
+
+
+def secrets_in(data: bytes, *prefixes: str) -> list[str]:
+    """The secrets in a text."""
+    return [str(found) for found in secret.iter_secrets(io.BytesIO(data), prefixes)]
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300), st.integers(1, 200), st.sampled_from(["pat", "my_pat"]))
+def test_a_secret_is_found_between_any_bytes_wherever_they_are_divided_into_blocks(
+    before: bytes, after: bytes, block: int, prefix: str
+) -> None:
+    made = str(secret.generate(prefix))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secret, "_BLOCK", block)
+        assert secrets_in(before + made.encode() + after, "pat", "my_pat") == [made]
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        '"{}"',
+        "={}&",
+        "%3D{}%26",
+        r"\u003d{}",
+        r"\n{}\n",
+        "x{}x",
+        "_{}_",
+        "Bearer%20{}",
+        "é{}é",
+        "pat_{}",
+        "{}pat_x",
+    ],
+)
+def test_a_secret_is_found_whatever_it_is_glued_to(around: str) -> None:
+    made = str(secret.generate("pat"))
+    assert secrets_in(around.format(made).encode(), "pat") == [made]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp500"])
+def test_a_secret_is_found_in_every_encoding_that_has_the_bytes_of_ascii(encoding: str) -> None:
+    made = str(secret.generate("pat"))
+    found = secrets_in(f"The secret is {made}, or was.".encode(encoding), "pat")
+    assert found == ([] if encoding == "cp500" else [made])
+
+
+def test_each_secret_is_found_once_in_the_order_of_the_text() -> None:
+    first, second = str(secret.generate("pat")), str(secret.generate("my_pat"))
+    glued = f"{first}{second}{first}" * 3
+    assert secrets_in(f"{glued} {second}".encode(), "pat", "my_pat") == [first, second]
+    assert secrets_in(second.encode(), "pat") == []
+
+
+def test_what_only_looks_like_a_secret_is_not_found() -> None:
+    made = str(secret.generate("pat"))
+    mistyped = made[:-1] + ("a" if made[-1] != "a" else "b")
+    other = str(secret.generate("other"))
+    assert secrets_in(f"{mistyped} {made[:-1]} {made[4:]} PAT{made[3:]} {other}".encode(), "pat") == []
+    assert secrets_in(b"", "pat") == []
+
+
+def test_a_long_text_takes_the_memory_of_a_block() -> None:
+    made = str(secret.generate("pat")).encode()
+
+    class Log(io.RawIOBase):
+        left = 16
+
+        def read(self, size: int = -1) -> bytes:
+            self.left -= 1
+            return (
+                (b"a line of a log\n" * (size // 16))[: size if self.left else 0]
+                if self.left > 1
+                else made * self.left
+            )
+
+    log: Any = Log()
+    tracemalloc.start()
+    try:
+        assert [str(found).encode() for found in secret.iter_secrets(log, ("pat",))] == [made]
+        assert tracemalloc.get_traced_memory()[1] < 6 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.case("D13")

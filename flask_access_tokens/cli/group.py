@@ -11,6 +11,9 @@ from flask.cli import AppGroup
 from .. import tokens
 from ..store.connections import error_summary
 
+_FORMULA = tuple("=+-@＝＋－＠")
+"""What a spreadsheet may take for the beginning of a formula."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 commands = AppGroup("access-tokens", help="Generate, list and delete access tokens.")
@@ -31,9 +34,9 @@ def report_errors(command: Command) -> Command:
     return run  # type: ignore[return-value]
 
 
-def escape_formula(name: str) -> str:
-    """Return a name that a spreadsheet does not take for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+def escape_formula(text: str) -> str:
+    """Return a text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) and text != "-" else text
 
 
 def time_text(value: datetime | None) -> str:

@@ -1,26 +1,120 @@
-"""The commands for secrets that leaked: find one, and the pattern by which scanners find them."""
+"""The commands for secrets that leaked: find their tokens in a text, delete them, and patterns for secret scanners."""
 
 import sys
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import islice
+from typing import BinaryIO
+from uuid import UUID
 
 import click
 
 from .. import secret, tokens
-from ..state import current_state
-from .group import commands, escape_formula, report_errors
+from ..state import State, current_state
+from ..store.connections import error_summary
+from ..store.rotation import iter_successors
+from .group import commands, report_errors, time_text
+from .output import cell, counted, json_option, print_cells, print_json, status_text
+from .patterns import FORMATS
+
+_BATCH = 500
+"""Tokens that are deleted and printed at once."""
 
 
 @commands.command("find")
+@json_option
 @report_errors
-def find() -> None:
-    """Find the owner of a leaked secret. The secret is read from standard input, as one line."""
-    token = tokens.find(sys.stdin.readline(1024).strip())
-    if token is None:
-        raise click.ClickException("No live token has this secret.")
-    click.echo(f"{token.id}\t{token.owner_id}\t{escape_formula(token.name)}\t{token.hint}")
+def find(as_json: bool) -> None:
+    """Find the tokens of all secrets in a text: a log, a dump, or a secret alone. It is read from standard input.
+
+    Prints the ID, owner, name, hint, status and last use of each token, and whether it has a successor. Expired tokens
+    are found too. It changes nothing.
+    """
+    state = current_state()
+    found: list[UUID] = []
+    for token in _tokens_of_input(state):
+        found.append(token.id)
+        _print_token(state, token, as_json)
+    _report_successors(state, found)
+
+
+def delete_all_found(as_json: bool) -> None:
+    """Delete the tokens of all secrets on standard input, and print those that were deleted."""
+    state = current_state()
+    found = _tokens_of_input(state)
+    deleted: list[UUID] = []
+    try:
+        while batch := list(islice(found, _BATCH)):
+            for token in tokens.delete_many(batch, by="cli"):
+                deleted.append(token.id)
+                _print_token(state, token, as_json)
+    except tokens.StoreError as error:
+        raise click.ClickException(
+            f"The token store cannot be used: {error_summary(error)}. Before that, {counted(len(deleted), 'token')}"
+            " deleted. Run the command again with the same text."
+        ) from None
+    click.echo(f"{counted(len(deleted), 'token')} deleted.", err=True)
+    _report_successors(state, deleted)
 
 
 @commands.command("pattern")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*FORMATS]),
+    default="regex",
+    show_default=True,
+    help="For gitleaks and trufflehog, a configuration file; for github, the fields of a custom pattern.",
+)
 @report_errors
-def pattern() -> None:
-    """Print a regular expression that finds secrets, for secret scanners."""
-    click.echo(secret.pattern(current_state().prefixes))
+def pattern(form: str) -> None:
+    """Print a regular expression or a rule that finds secrets, for secret scanners."""
+    click.echo(FORMATS[form](current_state().prefixes))
+
+
+def _tokens_of_input(state: State) -> Iterator[tokens.Token]:
+    """Iterate over the tokens of the secrets on standard input, and report how many secrets there were.
+
+    :raises click.ClickException: where there is no token.
+    """
+    stream: BinaryIO = sys.stdin.buffer
+    if sys.stdin.isatty():
+        click.echo("Paste the text, and end it with Ctrl-D (on Windows, Ctrl-Z and Enter).", err=True)
+        stream = BytesIO(stream.read())  # read in blocks, a terminal would need the end twice
+    secrets = found = 0
+    for token in tokens.find_all(secret.iter_secrets(stream, state.prefixes)):
+        secrets += 1
+        if token is not None:
+            found += 1
+            yield token
+    if not secrets:
+        raise click.ClickException("The text has no secret of this application.")
+    if not found:
+        raise click.ClickException(f"{counted(secrets, 'secret')} of this form, none of a token that exists.")
+    click.echo(f"{counted(secrets, 'secret')} of this form, {found} of a token that exists.", err=True)
+
+
+def _print_token(state: State, token: tokens.Token, as_json: bool) -> None:
+    if as_json:
+        print_json(token)
+        return
+    print_cells(
+        str(token.id),
+        token.owner_id,
+        token.name,
+        token.hint,
+        status_text(state, token),
+        time_text(token.last_used_at),
+        "has a successor" if token.replaced else "-",
+    )
+
+
+def _report_successors(state: State, token_ids: list[UUID]) -> None:
+    """Print the tokens that work and replaced some of these: whoever had a secret may have rotated its token."""
+    for token in iter_successors(state, token_ids):
+        if not token.expired:
+            click.echo(
+                f"Token {token.id} of {cell(token.owner_id)} is a successor and still works. Delete it too, unless"
+                " its owner made it.",
+                err=True,
+            )

@@ -6,17 +6,22 @@ from flask import current_app
 from ..api import routes
 from ..state import current_state
 from .group import commands, report_errors
+from .output import json_option, print_cells, print_json
 
 
 @commands.command("routes")
 @click.option("--check", is_flag=True, help="Exit with 1 where a guard has no effect.")
+@json_option
 @report_errors
-def routes_(check: bool) -> None:
+def routes_(check: bool, as_json: bool) -> None:
     """List the guarded routes with the scopes they require."""
     problems = []
     declared = current_state().scopes
     for route in routes.guarded_routes(current_app):
-        click.echo(f"{route.method}\t{route.rule}\t{_requirement(route.guard)}")
+        if as_json:
+            print_json(route)
+        else:
+            print_cells(route.method, route.rule, _requirement(route.guard))
         if not route.reachable:
             problems.append(f"{route.method} {route.rule}: {route.endpoint} is not reachable; another rule matches.")
         undeclared = [scope for scope in route.guard.scopes if scope not in declared]

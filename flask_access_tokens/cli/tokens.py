@@ -4,8 +4,9 @@ import click
 
 from .. import policy, secret, tokens
 from ..state import State, current_state
-from ..store.owners import checks_owner
-from .group import commands, escape_formula, report_errors, time_text
+from .group import commands, report_errors, time_text
+from .leaks import delete_all_found
+from .output import json_option, print_cells, print_json, status_text
 
 
 @commands.command()
@@ -42,49 +43,58 @@ def rotate(owner_id: str, token_id: str, overlap_hours: int | None, lifetime_day
 
 @commands.command("list")
 @click.argument("owner_id", required=False)
+@json_option
 @report_errors
-def list_(owner_id: str | None) -> None:
+def list_(owner_id: str | None, as_json: bool) -> None:
     """List the tokens of OWNER_ID, or those of all owners."""
     state = current_state()
     listed = tokens.iter_all() if owner_id is None else tokens.owned_by(owner_id)
-    columns = (
-        "TOKEN ID",
-        "OWNER",
-        "NAME",
-        "TOKEN",
-        "STATUS",
-        "SCOPES",
-        "CREATED",
-        "EXPIRES",
-        "LAST USED",
-        "USED FROM",
-    )
-    click.echo("\t".join(columns))
+    if not as_json:
+        columns = "TOKEN ID", "OWNER", "NAME", "TOKEN", "STATUS", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "USED FROM"
+        print_cells(*columns)
     for token in listed:
-        values = (
+        if as_json:
+            print_json(token)
+            continue
+        print_cells(
             str(token.id),
             token.owner_id,
-            escape_formula(token.name),
+            token.name,
             token.hint,
-            _status(state, token),
+            status_text(state, token),
             " ".join(token.scopes) or "-",
             time_text(token.created_at),
             time_text(token.expires_at),
             time_text(token.last_used_at),
-            escape_formula(token.last_used_from) if token.last_used_from else "-",
+            token.last_used_from or "-",
         )
-        click.echo("\t".join(values))
     _report_peppers(state)
 
 
 @commands.command()
-@click.argument("owner_id")
-@click.argument("token_id")
+@click.argument("owner_id", required=False)
+@click.argument("token_id", required=False)
+@click.option(
+    "--stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Delete the tokens of all secrets in a text, which is read from standard input. See them first with find.",
+)
+@json_option
 @report_errors
-def delete(owner_id: str, token_id: str) -> None:
-    """Delete the token TOKEN_ID of OWNER_ID. It stops working at once."""
+def delete(owner_id: str | None, token_id: str | None, from_stdin: bool, as_json: bool) -> None:
+    """Delete the token TOKEN_ID of OWNER_ID, or with --stdin many tokens. They stop working at once."""
+    # What was given is not repeated: it may be a secret.
+    if from_stdin:
+        if owner_id is not None:
+            raise click.UsageError("With --stdin, give no OWNER_ID and no TOKEN_ID: the secrets in the text decide.")
+        delete_all_found(as_json)
+        return
+    if owner_id is None or token_id is None:
+        raise click.UsageError("Give OWNER_ID and TOKEN_ID, or --stdin and a text on standard input.")
+    if as_json:
+        raise click.UsageError("--json needs --stdin.")
     if not tokens.delete(owner_id, token_id, by="cli"):
-        # Not repeated: what was given as an ID may be a secret.
         raise click.ClickException(f"{owner_id} has no token with this ID.")
     click.echo(f"Token {token_id} deleted.")
 
@@ -113,10 +123,6 @@ def prune(expired_days: str, orphans: bool, dry_run: bool) -> None:
     except RuntimeError as error:  # there is no owner= to find orphans by
         raise click.ClickException(str(error)) from None
     click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")
-
-
-def _status(state: State, token: tokens.Token) -> str:
-    return "owner gone" if checks_owner(state) and token.owner is None else token.status
 
 
 def _report_peppers(state: State) -> None:

@@ -1,4 +1,4 @@
-"""The lookup: the one SELECT by which the guard finds a token."""
+"""The lookup: the one SELECT by which the guard finds a token, and the SELECT of many tokens by their secrets."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import clock
 from ..state import State
-from .connections import read_again, reading, session_connection
+from .connections import read_again, reading, reads, session_connection
 from .direct import DirectSelect, plain_engine
 from .entities import Token
 from .owners import may_act, select_with_owner
@@ -54,6 +54,34 @@ def lookup(state: State, candidates: Mapping[str, str]) -> Match | None:
     if candidates.get(scheme) != digest:
         return None
     return Match(token_from_row(row, clock.now()), digest, scheme, candidates, selected_owner, schema_map)
+
+
+@reads
+def lookup_all(state: State, candidates: Sequence[Mapping[str, str]]) -> list[Token | None]:
+    """Find the tokens of several secrets, expired ones included, as :func:`lookup` finds one; one SELECT.
+
+    :param candidates: for each secret, the digests by scheme; none for a text that is no secret.
+    :return: for each secret, its token, or None.
+    :raises StoreError: where the database cannot be used.
+    """
+    digests = [digest for each in candidates for digest in each.values()]
+    rows = {row[FURTHER]: row for row in _rows_of(state, digests)} if digests else {}
+    moment = clock.now()
+    accepted = (
+        next((rows[digest] for scheme, digest in each.items() if digest in rows and rows[digest][-1] == scheme), None)
+        for each in candidates
+    )
+    return [None if row is None else token_from_row(row, moment) for row in accepted]
+
+
+def _rows_of(state: State, digests: Sequence[str]) -> Sequence[Sequence[Any]]:
+    statement = select_tokens(state, "digest", "scheme").where(token_table(state).c.digest.in_(digests))
+    try:
+        with reading(state) as reader:
+            return reader.execute(statement).all()
+    except DBAPIError as error:
+        error.hide_parameters = True
+        raise
 
 
 _Found = tuple[Sequence[Any] | None, Mapping[Any, Any] | None]

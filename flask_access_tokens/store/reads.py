@@ -1,12 +1,16 @@
-"""The reading operations: one token by its secret or its ID, and all tokens of an owner."""
+"""The reading operations: tokens by their secrets, one token by its ID, and all tokens of an owner."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from .. import clock, policy
 from .. import secret as _secret
 from ..secret import Secret
 from ..state import current_state
+from .batches import BATCH
 from .connections import reading, reads
 from .entities import Token
-from .lookup import lookup
+from .lookup import lookup, lookup_all
 from .rows import parse_token_id, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
 
@@ -27,6 +31,32 @@ def find(secret: str | Secret) -> Token | None:
         return None
     match = lookup(state, _secret.candidate_digests(recognized, state.peppers))
     return None if match is None or match.token.expired else match.token
+
+
+def find_all(secrets: Iterable[str | Secret]) -> Iterator[Token | None]:
+    """Iterate over the tokens of many secrets, in batches, so that no connection is held in between.
+
+    Unlike :func:`find`, it finds expired tokens too: after a leak, what they were used for matters. Their status is
+    ``expired``.
+
+    :param secrets: texts of any form.
+    :return: for each secret, in the same order, its token; None where it is malformed, unknown or deleted.
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    remaining = map(_masked, secrets)
+    del secrets  # as above
+    while batch := list(islice(remaining, max(1, BATCH // len(_secret.schemes(state.peppers))))):
+        prefixes, peppers = state.prefixes, state.peppers
+        candidates = [
+            _secret.candidate_digests(each, peppers) if _secret.is_well_formed(str(each), prefixes) else {}
+            for each in batch
+        ]
+        yield from lookup_all(state, candidates)
+
+
+def _masked(secret: str | Secret) -> Secret:
+    return Secret(str(secret))
 
 
 @reads

@@ -1,9 +1,10 @@
 """The rows of a rotation: a token and its one successor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -12,6 +13,7 @@ from .. import clock
 from ..policy import TokenRefused
 from ..state import UNLIMITED, State
 from ..texts import gettext as _
+from .batches import BATCH, iter_where
 from .connections import reading
 from .entities import NewToken, Token
 from .insertion import row_of
@@ -129,6 +131,22 @@ def _lock(connection: Connection, state: State, token: Token) -> None:
     statement = select(table.c.id).where(of_owner(state, token.owner_id), table.c.id == token.id)
     if connection.execute(statement.with_for_update()).first() is None:
         raise token_gone()
+
+
+def iter_successors(state: State, token_ids: Iterable[UUID]) -> Iterator[Token]:
+    """Iterate over the successors of tokens of all owners, and over theirs, whether the tokens are still there or not.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    seen = set(token_ids)
+    remaining = list(seen)
+    while remaining:
+        batch, remaining = remaining[:BATCH], remaining[BATCH:]
+        for token in iter_where(state, token_table(state).c.replaces.in_(batch)):
+            if token.id not in seen:
+                seen.add(token.id)
+                remaining.append(token.id)
+                yield token
 
 
 def _insert(connection: Connection, state: State, row: dict[str, Any], predecessor: Token) -> None:

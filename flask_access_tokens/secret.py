@@ -21,6 +21,8 @@ BODY_LENGTH = 43
 CHECKSUM_LENGTH = 6
 """Base62 characters that hold a CRC-32."""
 MAX_PREFIX_LENGTH = 32
+MAX_LENGTH = 1024
+"""Characters. No credential is longer, an adopted one included."""
 
 UNKEYED = "sha256"
 ADOPTED_SHA512 = "sha512"
@@ -156,7 +158,9 @@ def recognize(text: str, prefixes: Collection[str], adopted: re.Pattern[str] | N
     return Secret(match.groupdict().get("secret") or text, adopted=True)
 
 
-def iter_secrets(stream: BinaryIO, prefixes: Collection[str]) -> Iterator[Secret]:
+def iter_secrets(
+    stream: BinaryIO, prefixes: Collection[str], adopted: re.Pattern[str] | None = None
+) -> Iterator[Secret]:
     """Iterate over the secrets in a text of any length, each once, in the order in which they first appear.
 
     It reads bytes, so the encoding matters little: NUL bytes are skipped, which makes text in UTF-16 and UTF-32
@@ -164,12 +168,14 @@ def iter_secrets(stream: BinaryIO, prefixes: Collection[str]) -> Iterator[Secret
     block, and 32 bytes for each secret.
 
     :param stream: the text; it need be neither seekable nor valid in any encoding.
+    :param adopted: the pattern of adopted secrets; whatever it matches is one, because they have no checksum.
     """
-    overlap = max(map(len, prefixes)) + BODY_LENGTH + CHECKSUM_LENGTH  # one character less than the longest secret
+    # At least one character less than the longest secret.
+    overlap = MAX_LENGTH if adopted is not None else max(map(len, prefixes)) + BODY_LENGTH + CHECKSUM_LENGTH
     seen: set[bytes] = set()
     rest: Secret | None = Secret("")
     while rest is not None:
-        found, rest = _next_secrets(stream, prefixes, rest, overlap)
+        found, rest = _next_secrets(stream, prefixes, adopted, rest, overlap)
         for each in found:
             digest = sha256(str(each).encode()).digest()
             if digest not in seen:
@@ -178,7 +184,7 @@ def iter_secrets(stream: BinaryIO, prefixes: Collection[str]) -> Iterator[Secret
 
 
 def _next_secrets(
-    stream: BinaryIO, prefixes: Collection[str], rest: Secret, overlap: int
+    stream: BinaryIO, prefixes: Collection[str], adopted: re.Pattern[str] | None, rest: Secret, overlap: int
 ) -> tuple[list[Secret], Secret | None]:
     """Return the secrets in the next block of a stream, and its end, where one may begin; None after the last block.
 
@@ -195,7 +201,10 @@ def _next_secrets(
         for prefix in prefixes
         if text.endswith(prefix, 0, match.start())
     ]
-    return [each for each in found if is_well_formed(str(each), prefixes)], Secret(text[-overlap:])
+    found = [each for each in found if is_well_formed(str(each), prefixes)]
+    if adopted is not None:
+        found += [each for match in adopted.finditer(text) if (each := recognize(match[0], prefixes, adopted))]
+    return found, Secret(text[-overlap:])
 
 
 def hint(secret: Secret | Digest) -> str:

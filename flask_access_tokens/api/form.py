@@ -2,8 +2,7 @@
 
 from flask import abort, request
 
-from .. import secret
-from ..secret import Secret
+from ..secret import Secret, recognize
 from ..state import State
 from .responses import refusal
 
@@ -18,7 +17,7 @@ def sent_secret(state: State) -> Secret | None:
 
     :raises HTTPException: 400 where the form does not have it exactly once (RFC 6749 §3.2), and 413 for a long form.
     """
-    prefixes = state.prefixes  # first: where they are bad, no frame holds the text
+    prefixes, adopted = state.prefixes, state.adopted  # first: where they are bad, no frame holds the text
     if (request.content_length or 0) > MAX_FORM_LENGTH:
         abort(refusal(413, "invalid_request", "The form is too long."))
     is_form = request.mimetype == "application/x-www-form-urlencoded"
@@ -26,4 +25,4 @@ def sent_secret(state: State) -> Secret | None:
     sent = [Secret(text.strip()) for text in request.form.getlist("token")] if is_form else []
     if len(sent) != 1 or not str(sent[0]):
         abort(refusal(400, "invalid_request", "Send one token, in a form (application/x-www-form-urlencoded)."))
-    return sent[0] if secret.is_well_formed(str(sent[0]), prefixes) else None
+    return recognize(str(sent[0]), prefixes, adopted)

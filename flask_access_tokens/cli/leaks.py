@@ -82,7 +82,7 @@ def _tokens_of_input(state: State) -> Iterator[tokens.Token]:
         click.echo("Paste the text, and end it with Ctrl-D (on Windows, Ctrl-Z and Enter).", err=True)
         stream = BytesIO(stream.read())  # read in blocks, a terminal would need the end twice
     secrets = found = 0
-    for token in tokens.find_all(secret.iter_secrets(stream, state.prefixes)):
+    for token in tokens.find_all(secret.iter_secrets(stream, state.prefixes, state.adopted)):
         secrets += 1
         if token is not None:
             found += 1

@@ -8,6 +8,19 @@ from .group import commands, report_errors, time_text
 from .leaks import delete_all_found
 from .output import json_option, print_cells, print_json, status_text
 
+_COLUMNS = (
+    "TOKEN ID",
+    "OWNER",
+    "NAME",
+    "TOKEN",
+    "STATUS",
+    "SCOPES",
+    "CREATED",
+    "EXPIRES",
+    "LAST USED",
+    "USED FROM",
+)
+
 
 @commands.command()
 @click.argument("owner_id")
@@ -50,8 +63,7 @@ def list_(owner_id: str | None, as_json: bool) -> None:
     state = current_state()
     listed = tokens.iter_all() if owner_id is None else tokens.owned_by(owner_id)
     if not as_json:
-        columns = "TOKEN ID", "OWNER", "NAME", "TOKEN", "STATUS", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "USED FROM"
-        print_cells(*columns)
+        print_cells(*_COLUMNS)
     for token in listed:
         if as_json:
             print_json(token)

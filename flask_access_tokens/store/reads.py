@@ -6,7 +6,7 @@ from itertools import islice
 from .. import clock, policy
 from .. import secret as _secret
 from ..secret import Secret
-from ..state import current_state
+from ..state import State, current_state
 from .batches import BATCH
 from .connections import reading, reads
 from .entities import Token
@@ -24,9 +24,9 @@ def find(secret: str | Secret) -> Token | None:
     """
     if not isinstance(secret, (str, Secret)):
         return None
-    secret = Secret(str(secret))  # crash reporters print the local variables of every frame
+    secret = _masked(secret)  # crash reporters print the local variables of every frame
     state = current_state()
-    recognized = _secret.recognize(str(secret), state.prefixes, state.adopted)
+    recognized = _recognize(state, secret)
     if recognized is None:
         return None
     match = lookup(state, _secret.candidate_digests(recognized, state.peppers))
@@ -46,17 +46,21 @@ def find_all(secrets: Iterable[str | Secret]) -> Iterator[Token | None]:
     state = current_state()
     remaining = map(_masked, secrets)
     del secrets  # as above
-    while batch := list(islice(remaining, max(1, BATCH // len(_secret.schemes(state.peppers))))):
-        prefixes, peppers = state.prefixes, state.peppers
-        candidates = [
-            _secret.candidate_digests(each, peppers) if _secret.is_well_formed(str(each), prefixes) else {}
-            for each in batch
-        ]
-        yield from lookup_all(state, candidates)
+    digests = 1 + len(state.peppers) + (state.adopted is not None)  # of one secret
+    while batch := list(islice(remaining, max(1, BATCH // digests))):
+        peppers, recognized = state.peppers, [_recognize(state, each) for each in batch]
+        yield from lookup_all(
+            state, [{} if each is None else _secret.candidate_digests(each, peppers) for each in recognized]
+        )
 
 
 def _masked(secret: str | Secret) -> Secret:
-    return Secret(str(secret))
+    return secret if isinstance(secret, Secret) else Secret(secret)
+
+
+def _recognize(state: State, secret: Secret) -> Secret | None:
+    """Return what is digested of a secret; None where no token can have it."""
+    return secret if secret.adopted else _secret.recognize(str(secret), state.prefixes, state.adopted)
 
 
 @reads

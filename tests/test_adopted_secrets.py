@@ -1,0 +1,62 @@
+"""Whatever reads a secret knows adopted ones too: leaks in a text, and the endpoints for programs."""
+
+import secrets
+from collections.abc import Callable
+
+import pytest
+
+from flask_access_tokens import tokens
+from host import Host, bearer
+from programs import INTROSPECT, OPEN, REVOKE, SELF, VERIFY, rotate, status
+
+SANCTUM = r"(?:[0-9]+\|)?(?P<secret>[A-Za-z0-9]{40})"
+
+
+@pytest.fixture
+def adopting(make_host: Callable[..., Host], database_url: str) -> Host:
+    """A host with open endpoints that has taken over from an earlier system."""
+    return make_host(database_url, ACCESS_TOKENS_ADOPTED=SANCTUM, **OPEN)
+
+
+def adopt(host: Host, owner_id: str = "ann") -> tuple[str, tokens.Token]:
+    """Adopt a new secret; return what its client sends, and the token."""
+    secret = secrets.token_hex(20)
+    with host.app.app_context():
+        return f"12|{secret}", tokens.adopt(owner_id, secret, "old")
+
+
+def test_adopted_secrets_are_found_in_a_text_of_any_length(adopting: Host) -> None:
+    sent, token = adopt(adopting)
+    own = adopting.generate("bob")
+    text = "x" * (2**20 - 30) + f'\n{{"key": "{sent}"}} {secrets.token_hex(20)}\n{own.secret}\n'
+    found = adopting.call("find", stdin=text)
+    assert found.exit_code == 0, found.output
+    assert sorted(line.split("\t")[0] for line in found.stdout.splitlines()) == sorted(
+        [str(token.id), str(own.token.id)]
+    )
+
+
+def test_adopted_secrets_in_a_text_are_deleted(adopting: Host) -> None:
+    (leaked, _), (kept, _) = adopt(adopting), adopt(adopting)
+    assert adopting.call("delete", "--stdin", stdin=f"curl -H 'Authorization: Bearer {leaked}'").exit_code == 0
+    assert [status(adopting, secret) for secret in (leaked, kept)] == [401, 200]
+
+
+def test_an_adopted_secret_is_revoked_and_introspected(adopting: Host) -> None:
+    sent, token = adopt(adopting)
+    service = bearer(adopting.generate("service", scopes=["introspect"]).secret)
+    client = adopting.client()
+    assert client.post(INTROSPECT, data={"token": sent}, headers=service).json["jti"] == str(token.id)
+    assert client.get(VERIFY, headers=bearer(sent)).headers["X-Access-Token-ID"] == str(token.id)
+    assert client.post(REVOKE, data={"token": sent}).status_code == 200
+    assert client.post(INTROSPECT, data={"token": sent}, headers=service).json == {"active": False}
+    assert status(adopting, sent) == 401
+
+
+def test_an_adopted_secret_is_rotated_for_one_of_our_own_form(adopting: Host) -> None:
+    sent, token = adopt(adopting)
+    assert adopting.client().get(SELF, headers=bearer(sent)).json["id"] == str(token.id)
+    answer = rotate(adopting, sent)
+    assert answer.status_code == 200, answer.text
+    assert answer.json["secret"].startswith("pat_")
+    assert [status(adopting, secret) for secret in (sent, answer.json["secret"])] == [200, 200]

@@ -1,16 +1,17 @@
 """A small application with personal access tokens: people to sign in as, their notes, and an API for the notes."""
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_login import LoginManager, UserMixin, current_user, login_required, login_user, logout_user
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
-from flask_access_tokens import AccessTokens, current_token, token_required, tokens
+from flask_access_tokens import AccessTokens, current_token, notices, token_expiring, token_required, tokens
 
 db = SQLAlchemy()
 csrf = CSRFProtect()
@@ -44,6 +45,8 @@ def create_app() -> Flask:
         SQLALCHEMY_DATABASE_URI="sqlite:///demo.sqlite3",
         ACCESS_TOKENS_BASE_TEMPLATE="layout.html",
         ACCESS_TOKENS_PREFIX="demo",
+        ACCESS_TOKENS_ENDPOINTS=("self", "rotate"),
+        ACCESS_TOKENS_LAST_USED_FROM=True,
         ACCESS_TOKENS_SCOPES={
             "notes:read": "Read your notes",
             "notes:write": "Write notes as you",
@@ -60,6 +63,7 @@ def create_app() -> Flask:
     access_tokens.init_app(app, db, owner=Person.id)
     _add_pages(app)
     _add_api(app)
+    token_expiring.connect(_print_notice, app)
     app.after_request(_allow_own_content_only)
 
     with app.app_context():
@@ -80,12 +84,24 @@ def _add_pages(app: Flask) -> None:
             notes=_notes_of(current_user.get_id()),
             generated=bool(mine),
             used=any(token.last_used_at for token in mine),
+            rotated=any(token.replaced for token in mine),
+            expiring=any(token.status == "expiring" for token in mine),
         )
 
     @app.post("/sign-in/<person_id>")
     def sign_in(person_id: str) -> ResponseReturnValue:
         login_user(db.session.get(Person, person_id) or abort(404))
         return redirect(url_for("home"), 303)
+
+    @app.post("/expiring-token")
+    @login_required
+    def add_expiring_token() -> ResponseReturnValue:
+        generated = tokens.generate(current_user.id, "Old phone", lifetime_days=90, scopes=["notes:read"])
+        row = db.session.get(access_tokens.model, generated.token.id)
+        row.created_at -= timedelta(days=84)
+        row.expires_at -= timedelta(days=84)
+        db.session.commit()
+        return redirect(url_for("access_tokens.index"), 303)
 
     @app.post("/sign-out")
     def sign_out() -> ResponseReturnValue:
@@ -114,6 +130,12 @@ def _add_api(app: Flask) -> None:
         db.session.add(Note(person_id=current_token.owner_id, text=text))
         db.session.commit()
         return jsonify(text=text), 201
+
+
+def _print_notice(app: Flask, token: tokens.Token, days: int, **_: Any) -> None:
+    """Print the notice that an application would send to the owner by email."""
+    notice = notices.compose(token, days)
+    print(f"To: {token.owner.name}\nSubject: {notice.subject}\n\n{notice.text}")
 
 
 def _notes_of(person_id: str | None) -> list[Any]:

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from load import wait_until
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -121,7 +123,8 @@ def test_the_front_page_guides_through_the_whole_workflow(browser: Browser, demo
         assert page.evaluate("navigator.clipboard.readText()") == secret
 
     page.goto(demo)
-    read, write, again = (page.locator("pre", has_text="curl").nth(number).inner_text() for number in range(3))
+    commands = page.locator("pre", has_text="curl")
+    read, write, describe, again = (commands.nth(number).inner_text() for number in range(4))
     row = _row(page, demo)
     expect(row).to_contain_text("Never")
     assert send(write, secret)[0] == 201
@@ -129,6 +132,8 @@ def test_the_front_page_guides_through_the_whole_workflow(browser: Browser, demo
     assert status == 200
     assert "Hello from a program" in body
     expect(_row(page, demo)).not_to_contain_text("Never")
+    status, body = send(describe, secret)
+    assert (status, json.loads(body)["name"]) == (200, "Terminal")
 
     page.goto(demo)
     expect(page.get_by_text("Hello from a program", exact=True)).to_be_visible()
@@ -141,6 +146,46 @@ def test_the_front_page_guides_through_the_whole_workflow(browser: Browser, demo
     assert send(again, secret)[0] == 401
     assert complaints == []
     context.close()
+
+
+def test_the_front_page_guides_through_a_rotation(browser: Browser, demo: str, folder: Path) -> None:
+    (old,) = generate(folder, ["notes:read"])
+    notes = f"{demo}/api/notes"
+    page = browser.new_page()
+    page.goto(demo)
+    page.get_by_role("button", name="Ann").click()
+    page.goto(f"{demo}/access-tokens/")
+    page.get_by_role("button", name="Rotate token Terminal").click()
+    page.get_by_role("button", name="Rotate token", exact=True).click()
+    new = page.get_by_label("Your new token").input_value()
+    assert [call(notes, secret) for secret in (old, new)] == [200, 200]
+
+    def old_row() -> str:
+        page.goto(f"{demo}/access-tokens/")
+        return str(page.get_by_role("row", name="Replaced, works until").inner_text())
+
+    wait_until(lambda: "Never" not in old_row())  # its use is written shortly after it
+    page.goto(demo)
+    expect(page.get_by_role("listitem").filter(has_text="Rotate it")).to_contain_text("done")
+    page.close()
+
+
+def test_the_front_page_adds_an_expiring_token_of_which_one_notice_is_printed(
+    browser: Browser, demo: str, folder: Path
+) -> None:
+    page = browser.new_page()
+    page.goto(demo)
+    page.get_by_role("button", name="Ann").click()
+    page.get_by_role("button", name="Add a token that expires in six days").click()
+    expect(page.get_by_role("row", name="Old phone")).to_contain_text("Expiring soon")
+    page.goto(demo)
+    command = page.locator("pre", has_text="notify").inner_text()
+    assert command.startswith(".venv/bin/flask --app demo_app ")
+    first, second = (flask(folder, *command.split()[3:]) for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert "To: Ann\nSubject: Access token “Old phone” expires in 6 days\n" in first.stdout
+    assert "Old phone" not in second.stdout
+    page.close()
 
 
 def test_a_token_of_ann_is_not_on_the_page_of_bob(browser: Browser, demo: str) -> None:

@@ -22,7 +22,7 @@ from host import Clock, Host
 from load import wait_until
 from notifier import record
 
-FAILED = "Error: 1 notices could not be sent; the next run tries again. See the log.\n"
+FAILED = "Error: 1 notice could not be sent; the next run tries again. See the log.\n"
 
 
 def sent_by(host: Host, receive: Callable[[tokens.Token], Any] = lambda token: None) -> tuple[Counter[str], Any]:

@@ -4,7 +4,8 @@ import click
 
 from .. import notices
 from ..state import current_state
-from .group import commands, escape_formula, report_errors
+from .group import commands, report_errors
+from .output import counted, print_cells
 
 
 @commands.command("notify")
@@ -15,14 +16,16 @@ def notify(dry_run: bool) -> None:
     if current_state().disabled:
         click.echo("Access tokens are disabled, so no notice is due.", err=True)
     if dry_run:
-        click.echo("\t".join(("TOKEN ID", "OWNER", "NAME", "DAYS")))
+        print_cells("TOKEN ID", "OWNER", "NAME", "DAYS")
         for token, days in notices.due():
-            click.echo(f"{token.id}\t{token.owner_id}\t{escape_formula(token.name)}\t{days}")
+            print_cells(str(token.id), token.owner_id, token.name, str(days))
         return
     try:
         sent, failed = notices.send_due()
     except RuntimeError as error:  # no receiver is connected
         raise click.ClickException(str(error)) from None
-    click.echo(f"{sent} notices sent.")
+    click.echo(f"{counted(sent, 'notice')} sent.")
     if failed:
-        raise click.ClickException(f"{failed} notices could not be sent; the next run tries again. See the log.")
+        raise click.ClickException(
+            f"{counted(failed, 'notice')} could not be sent; the next run tries again. See the log."
+        )

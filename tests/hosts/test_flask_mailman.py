@@ -95,7 +95,7 @@ def test_a_message_that_the_server_refused_is_sent_by_the_next_run(
     clock.pass_(days=83)
     mailbox[0].refused = "ann@example.org"
     result = notify(example)
-    assert (result.exit_code, result.stdout) == (1, "1 notices sent.\n")
+    assert (result.exit_code, result.stdout) == (1, "1 notice sent.\n")
     mailbox[0].refused = ""
     assert notify(example).exit_code == 0
     assert [to for to, _ in mailbox[0].received] == [["bob@example.org"], ["ann@example.org"]]

@@ -17,7 +17,7 @@ from .store.table import owner_value
 from .strength import weakness
 
 _FIRST_YEAR = 1970
-"""Times before are errors of an export, and not every database stores all of them."""
+"""Earlier times are errors of an export, and not every database can store them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def adopt(
     last_used_at: datetime | None = None,
     allow_uuid4: bool = False,
 ) -> Token:
-    """Adopt a secret of an earlier system as a token and commit it. Its client keeps it.
+    """Adopt a secret of an earlier system as a token, so that its client can keep it, and commit.
 
     Adopting a secret again changes nothing. No limit on the number of tokens applies, and no signal is sent.
 
@@ -67,12 +67,12 @@ def adopt(
     :param name: one line of 1 to 100 characters.
     :param description: one line of at most 255 characters.
     :param scopes: the names of declared scopes that this owner may grant.
-    :param created_at: when the earlier system generated it, an aware time; None for now.
-    :param expires_at: when it expires, an aware time; None for the maximum lifetime from now, or never where the host
-        has set none.
-    :param last_used_at: when it was last used, an aware time; None for never.
+    :param created_at: when the earlier system generated it, an aware datetime; None for now.
+    :param expires_at: when it expires, an aware datetime; None for the maximum lifetime from now, or never where the
+        host has set none.
+    :param last_used_at: when it was last used, an aware datetime; None for never.
     :param allow_uuid4: whether to adopt a UUID of version 4.
-    :return: the token, which is the one that is there where the owner has the secret already.
+    :return: the token; the existing one where the owner already has one with this secret.
     :raises TokenRefused: where the secret is too weak or of another form, it belongs to another owner, or a value is
         not allowed; nothing is stored then.
     :raises ValueError: for an owner ID or a secret of another type.
@@ -127,7 +127,9 @@ def _prepare(state: State, entry: Entry, allow_uuid4: bool) -> Candidate:
         owner_value(state, owner_id)
     except ValueError:
         # Without the ID: where columns of a file were mixed up, it may be a secret.
-        raise TokenRefused("The column owner_id cannot hold this owner ID.", "owner_id") from None
+        raise TokenRefused(
+            "The column owner_id cannot hold this owner ID. Give the ID of an owner.", "owner_id"
+        ) from None
     secret = _validate_secret(state, entry.secret, allow_uuid4)
     created = moment if entry.created_at is None else _validate_past(entry.created_at, "created_at", moment)
     expires = _validate_expiry(entry.expires_at, moment)
@@ -160,7 +162,7 @@ def _validate_secret(state: State, secret: Secret | Digest, allow_uuid4: bool) -
             )
         return secret
     if not isinstance(secret, Secret):
-        raise ValueError(f"A secret is a string or a Digest, not {type(secret).__name__}.")
+        raise ValueError(f"A secret is a string or a Digest, not {type(secret).__name__}. Pass one of these.")
     recognized = _secret.recognize(str(secret), state.prefixes, state.adopted)
     if recognized is None:
         raise TokenRefused(
@@ -177,7 +179,7 @@ def _validate_secret(state: State, secret: Secret | Digest, allow_uuid4: bool) -
 def _validate_past(value: datetime, name: str, moment: datetime) -> datetime:
     time = _validate_time(value, name)
     if time > moment:
-        raise TokenRefused(f"{name} is in the future.", name)
+        raise TokenRefused(f"{name} is in the future. Correct it, or leave it out.", name)
     return time
 
 
@@ -188,10 +190,11 @@ def _validate_expiry(value: datetime | None, moment: datetime) -> datetime | Non
         return latest
     time = _validate_time(value, "expires_at")
     if time <= moment:
-        raise TokenRefused("It has expired already. Leave it out.", "expires_at")
+        raise TokenRefused("The token has already expired. Do not adopt it.", "expires_at")
     if latest is not None and time > latest:
         raise TokenRefused(
-            f"It would expire later than {most} days from now, the maximum lifetime. Give an earlier time, or none.",
+            f"The token would expire later than {most} days from now, the maximum lifetime. Give an earlier time, or"
+            " none.",
             "expires_at",
         )
     return time
@@ -199,13 +202,13 @@ def _validate_expiry(value: datetime | None, moment: datetime) -> datetime | Non
 
 def _validate_time(value: datetime, name: str) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise TokenRefused(f"{name} has no time zone. Give an aware time, for example in UTC.", name)
+        raise TokenRefused(f"{name} has no time zone. Give an aware datetime, for example in UTC.", name)
     try:
         time = clock.as_utc(value)
     except OverflowError:
         time = datetime.min
     if time.year < _FIRST_YEAR:
-        raise TokenRefused(f"{name} is before {_FIRST_YEAR}.", name)
+        raise TokenRefused(f"{name} is before {_FIRST_YEAR}. Correct it.", name)
     return time
 
 
@@ -221,5 +224,7 @@ def _without_repeated(prepared: dict[int, Candidate], outcome: Outcome) -> dict[
         elif owner_id == one.token.owner_id:
             outcome.present += 1
         else:
-            outcome.problems.append((place, "An entry before it has the same secret for another owner."))
+            outcome.problems.append(
+                (place, "An earlier entry has the same secret for another owner. Remove the wrong one.")
+            )
     return kept

@@ -63,7 +63,7 @@ def check_config(config: Config) -> None:
         raise ValueError(f'ACCESS_TOKENS_REALM is {realm!r}. Set printable ASCII without " and \\ (RFC 9110 §11.5).')
     endpoints = config["ACCESS_TOKENS_ENDPOINTS"]
     if not isinstance(endpoints, (list, tuple, Set)) or not all(each in ENDPOINTS for each in endpoints):
-        raise ValueError(f"ACCESS_TOKENS_ENDPOINTS is {endpoints!r}. Set a list with some of {', '.join(ENDPOINTS)}.")
+        raise ValueError(f"ACCESS_TOKENS_ENDPOINTS is {endpoints!r}. Set a list of any of {', '.join(ENDPOINTS)}.")
     scope = config["ACCESS_TOKENS_INTROSPECTION_SCOPE"]
     declared = isinstance(scope, str) and scope in scopes
     if not declared and (scope is not None or "introspect" in endpoints):

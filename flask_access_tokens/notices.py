@@ -46,8 +46,8 @@ def send_due() -> SentNotices:
     state = current_state()
     if next(iter(token_expiring.receivers_for(state.app)), None) is None:
         raise RuntimeError(
-            "Nothing is connected to the signal token_expiring, so nobody would be told. Decorate a function with"
-            " @token_expiring.connect_via(app): it takes the application, token and days, and tells the owner."
+            "No receiver is connected to the signal token_expiring, so no owner would be told. Decorate a function"
+            " with @token_expiring.connect_via(app): it takes the application, token and days, and tells the owner."
         )
     sent = failed = 0
     windows = _windows(state)
@@ -85,7 +85,7 @@ def compose(token: Token, days: int) -> Notice:
     request or ``SERVER_NAME``.
 
     :param token: a token that expires.
-    :param days: the notice that is due; passed to the templates.
+    :param days: which notice it is, in days before the expiration; passed to the templates.
     :raises ValueError: where the token never expires.
     """
     if token.expires_at is None:

@@ -90,8 +90,8 @@ def end_family(token: Token) -> None:
     deleted = delete_family(state, token)
     if any(each.id == token.id for each in deleted):
         logger.warning(
-            "The replaced token %s came to be rotated after its overlap. It may have been stolen: it was deleted with"
-            " its successors and predecessors, %d tokens in all.",
+            "The secret of the replaced token %s was sent to rotate after its overlap. It may have been stolen: the"
+            " token was deleted with its successors and predecessors, %d tokens in all.",
             token.id,
             len(deleted),
         )
@@ -112,7 +112,10 @@ def _replace(
 
 
 def _successor(state: State, like: Token, replaced: Token, moment: datetime, lifetime_days: int | None) -> NewToken:
-    """Return the successor of a token, with what makes another token: itself, or a successor that is made anew."""
+    """Return a new successor of a token.
+
+    :param like: the token whose owner, name, description, scopes and lifetime it takes over.
+    """
     if lifetime_days is None:
         lifetime_days = policy.successor_lifetime(like.created_at, like.expires_at)
     allowed = state.allowed_scopes(like.owner_id) if like.scopes else []

@@ -148,7 +148,7 @@ def is_well_formed(text: str, prefixes: Collection[str]) -> bool:
 def recognize(text: str, prefixes: Collection[str], adopted: re.Pattern[str] | None) -> Secret | None:
     """Return a credential as a secret if it has our own form or that of adopted ones; None for any other.
 
-    :param adopted: the pattern of adopted secrets. Of a match with a group ``secret``, that part is the secret.
+    :param adopted: the pattern of adopted secrets. If it has a group ``secret``, that part is the secret.
     """
     if is_well_formed(text, prefixes):
         return Secret(text)
@@ -164,7 +164,7 @@ def iter_secrets(
     """Iterate over the secrets in a text of any length, each once, in the order in which they first appear.
 
     It reads bytes, so the encoding matters little: NUL bytes are skipped, which makes text in UTF-16 and UTF-32
-    readable. A secret may be glued to other characters on either side; the checksum decides. It uses memory for one
+    readable. Other characters may directly precede and follow a secret; the checksum decides. It uses memory for one
     block, and 32 bytes for each secret.
 
     :param stream: the text; it need be neither seekable nor valid in any encoding.
@@ -210,7 +210,7 @@ def _next_secrets(
 def hint(secret: Secret | Digest) -> str:
     """Return the part that may be shown: the prefix, if any, an ellipsis and the last 4 characters.
 
-    For a digest, which tells nothing of the secret, it is the algorithm and the last 4 digits.
+    For a digest, which reveals nothing of the secret, it is the algorithm and the last 4 digits.
     """
     if isinstance(secret, Digest):
         return f"{secret.algorithm}…{secret.hexadecimal[-4:]}"
@@ -235,9 +235,9 @@ def unbounded_pattern(prefixes: Iterable[str]) -> str:
 def candidate_digests(secret: Secret | str, peppers: Iterable[str | bytes]) -> dict[str, str]:
     """Return every digest that the row of a secret may carry, by scheme; the first is the one to store.
 
-    One round of SHA-256 is enough, because 256-bit random numbers cannot be enumerated. The unkeyed digest comes last,
-    so that setting the first pepper loses no token; only that of an earlier system's SHA-512 digest, which an adopted
-    secret may have, comes after it.
+    One round of SHA-256 is enough, because 256-bit random numbers cannot be enumerated. The unkeyed digest comes after
+    the keyed ones, so that setting the first pepper loses no token. For an adopted secret, the digest of its SHA-512
+    digest comes last.
     """
     keys = [_key(pepper) for pepper in peppers]  # first: where one is bad, no frame holds the text
     text = str(secret).encode()

@@ -10,7 +10,8 @@ _BY = "by (who acted, where that is known)"
 
 token_generated = _namespace.signal("token-generated", f"Sent after a token was generated. Keywords: token, {_BY}.")
 token_used = _namespace.signal(
-    "token-used", "Sent when a guarded view or an endpoint accepts a token. Keyword: token."
+    "token-used",
+    "Sent when a guarded view or an endpoint accepts a token, or a service introspects it. Keyword: token.",
 )
 token_rotated = _namespace.signal(
     "token-rotated",
@@ -18,8 +19,8 @@ token_rotated = _namespace.signal(
 )
 token_reused = _namespace.signal(
     "token-reused",
-    "Sent when a secret comes to rotate although its successor is in use, or its overlap is over: it may have been"
-    " stolen. Keyword: token (the replaced one).",
+    "Sent when a replaced secret is sent to rotate although its successor is in use, or its overlap is over: it may"
+    " have been stolen. Keyword: token (the replaced one).",
 )
 token_expiring = _namespace.signal(
     "token-expiring",

@@ -7,8 +7,8 @@ import math
 import re
 
 MIN_LENGTH = 20
-MIN_BITS = 112
-"""NIST SP 800-131A: the least that is still strong enough."""
+MIN_BITS = 100
+"""Too many to enumerate. Any 20 random letters and digits have as many, even if the letters happen to be of one case."""
 
 _ALPHABETS = (
     ("digits", 10, re.compile(r"[0-9]+", re.ASCII)),
@@ -31,13 +31,16 @@ def weakness(text: str, *, allow_uuid4: bool = False) -> str | None:
         an identifier.
     """
     if _JWT.fullmatch(text):
-        return "It is a JSON Web Token: what it claims, its expiration included, would be ignored."
+        return "It is a JSON Web Token: its claims, the expiration included, would be ignored."
     uuid = _UUID.fullmatch(text.lower())
     if uuid is not None:
         if uuid[1] != "4":
             return f"It is a UUID of version {uuid[1]}, which can be guessed."
         if not allow_uuid4:
-            return "It is a UUID of version 4. Allow these if they were kept secret, and never used as identifiers."
+            return (
+                "It is a UUID of version 4. Allow these (--allow-uuid4 or allow_uuid4=True) if they were kept secret"
+                " and never used as identifiers."
+            )
         return None
     if len(text) < MIN_LENGTH:
         return f"It has {len(text)} characters, and needs at least {MIN_LENGTH}."
@@ -50,5 +53,5 @@ def weakness(text: str, *, allow_uuid4: bool = False) -> str | None:
     bits = int(len(text) * math.log2(size))
     if bits < MIN_BITS:
         needed = math.ceil(MIN_BITS / math.log2(size))
-        return f"It has {bits} bits at most: {len(text)} {name}, of which {needed} are needed for {MIN_BITS} bits."
+        return f"It has at most {bits} bits: {len(text)} {name}. At least {needed} are needed for {MIN_BITS} bits."
     return None

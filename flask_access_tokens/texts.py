@@ -88,7 +88,7 @@ def ngettext(singular: str, plural: str, num: int, **values: Any) -> str:
 
 @contextmanager
 def in_english() -> Iterator[None]:
-    """Leave the texts of a block in English, so that the host's locale selector, which may read the session, rests."""
+    """Leave the texts of a block in English, without the host's locale selector, which may read the session."""
     before = _english.set(True)
     try:
         yield

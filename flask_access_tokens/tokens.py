@@ -111,8 +111,8 @@ def generate(
 def is_well_formed(text: str) -> bool:
     """Return whether text has the form of a secret of this application: a known prefix, the length, the checksum.
 
-    Text that ``ACCESS_TOKENS_ADOPTED`` matches has it too. No database is asked, so secrets are told from other bearer
-    tokens at no cost.
+    Text that ``ACCESS_TOKENS_ADOPTED`` matches has it too. No database is queried, so this distinguishes secrets
+    from other bearer tokens at no cost.
     """
     state = current_state()
     return isinstance(text, str) and _secret.recognize(text, state.prefixes, state.adopted) is not None

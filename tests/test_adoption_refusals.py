@@ -24,7 +24,7 @@ def adopt(host: Host, secret: Any, **values: Any) -> Token:
     [
         (r"\w+", "admin", "5 characters"),
         (r"\w+", "a1" * 20, "only 2 different"),
-        (r"\w+", "0123456789abcdef01234567", "96 bits at most"),
+        (r"\w+", "0123456789abcdef01234567", "at most 96 bits"),
         (r"[0-9a-f-]{36}", "9c5b94b1-35ad-49bb-b118-8e8fc24abf80", "UUID of version 4"),
         (r"[0-9a-f-]{36}", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "UUID of version 1"),
         (r".+", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl", "JSON Web Token"),
@@ -63,7 +63,7 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
         ("created_at", datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), "before 1970"),
         ("created_at", "2030-01-01", "has no time zone"),
         ("last_used_at", NOW + timedelta(days=1), "in the future"),
-        ("expires_at", NOW, "has expired already"),
+        ("expires_at", NOW, "has already expired"),
         ("expires_at", datetime(2032, 1, 1), "has no time zone"),
         ("expires_at", NOW + timedelta(days=90, microseconds=1), "later than 90 days"),
         ("name", "", "Enter a name"),

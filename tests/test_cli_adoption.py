@@ -100,9 +100,9 @@ def test_a_dry_run_finds_the_same_problems_and_stores_nothing(adopting: Host) ->
     assert dry.stderr == real.stderr
     assert (dry.exit_code, real.exit_code, len(adopting.rows())) == (1, 1, 1)
     assert real.stderr == (
-        "Error: Nothing was adopted. These lines cannot be:\n"
-        "  line 5: An entry before it has the same secret for another owner.\n"
-        "  line 6: An entry before it has the same secret for another owner.\n"
+        "Error: Nothing was adopted. Correct these lines:\n"
+        "  line 5: An earlier entry has the same secret for another owner. Remove the wrong one.\n"
+        "  line 6: An earlier entry has the same secret for another owner. Remove the wrong one.\n"
     )
     ran = adopting.call("adopt", "-", stdin=f"owner_id,secret\nann,{key()}\nbob,{known}")
     assert ran.stderr.endswith("  line 3: Another owner has a token with this secret.\n")
@@ -115,14 +115,14 @@ def test_every_bad_line_is_reported_with_its_reason_and_without_its_secret(adopt
     lines = [
         (f"ann,{good},,", ""),
         (",abc,,", "It has no owner_id."),
-        ("ann,,,", "It has 0 values for secret, sha256, sha512. Give one."),
+        ("ann,,,", "It has 0 values for secret, sha256, sha512. Give exactly one."),
         (f"ann,{key()},{'0' * 64},", "It has 2 values for"),
         ("ann,tooshort,,", "The secret is too weak. It has 8 characters"),
         (f"ann,{uuid},,", "It is a UUID of version 4."),
         (f"ann,,{'0' * 63},", "A sha256 digest is 64 hexadecimal digits."),
         (f"ann,{key()},,2030-01-01T00:00:00", "expires_at has no offset from UTC. Add one; for UTC it is Z"),
         (f"ann,{key()},,soon", "expires_at is not a time such as"),
-        (f"ann,{key()},,2020-01-01T00:00:00Z", "It has expired already."),
+        (f"ann,{key()},,2020-01-01T00:00:00Z", "The token has already expired."),
         (f"ann,{key()}", "It has more or fewer values than there are columns."),
         (f"ann,{key()},,,,", "It has more or fewer values than there are columns."),
     ]
@@ -154,7 +154,7 @@ def test_after_twenty_problems_the_others_are_counted(adopting: Host) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "No column has a known name. Name the columns, of owner_id, secret"),
+        ("", "No column has a known name. The columns are owner_id, secret"),
         ("ann,9b2f6c1ed07a4853b6e41fa2c5d8039e\n", "No column has a known name."),
         ("owner_id,secret,email,phone\n", "Unknown columns: email, phone. The columns are owner_id"),
         ("owner_id,secret,secret\n", "A column is there twice."),

@@ -11,7 +11,7 @@ MAX_FORM_LENGTH = 16 * 1024
 
 
 def sent_secret(state: State) -> Secret | None:
-    """Return the secret that a form sends as ``token``; None where this has not the form of a secret.
+    """Return the secret that a form sends as ``token``; None where this does not have the form of a secret.
 
     Only the body is read, never the query string, which logs would contain.
 
@@ -19,9 +19,9 @@ def sent_secret(state: State) -> Secret | None:
     """
     prefixes, adopted = state.prefixes, state.adopted  # first: where they are bad, no frame holds the text
     if (request.content_length or 0) > MAX_FORM_LENGTH:
-        abort(refusal(413, "invalid_request", "The form is too long."))
+        abort(refusal(413, "invalid_request", f"The form is too long. Send at most {MAX_FORM_LENGTH} bytes."))
     is_form = request.mimetype == "application/x-www-form-urlencoded"
-    # Without the line break that a file ends with: whoever revokes its secret is not told that there was none.
+    # A file ends with a line break, and a revocation that it made ineffective would still be answered with 200.
     sent = [Secret(text.strip()) for text in request.form.getlist("token")] if is_form else []
     if len(sent) != 1 or not str(sent[0]):
         abort(refusal(400, "invalid_request", "Send one token, in a form (application/x-www-form-urlencoded)."))

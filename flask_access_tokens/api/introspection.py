@@ -52,11 +52,11 @@ def introspect() -> Response:
 def _needed_scopes() -> list[str]:
     """Return the scopes that the query names, each in a parameter of its own or several with spaces between them.
 
-    :raises HTTPException: 400 for what is none, because a challenge names the scopes (RFC 6749 §3.3).
+    :raises HTTPException: 400 for a value that is not a scope, because a challenge names the scopes (RFC 6749 §3.3).
     """
     scopes = [scope for sent in request.args.getlist("scope") for scope in sent.split(" ")]
     if not all(map(SCOPE.fullmatch, scopes)):
-        abort(refusal(400, "invalid_request", "A scope in the query is not one (RFC 6749, section 3.3)."))
+        abort(refusal(400, "invalid_request", "The query has a value that is not a scope (RFC 6749, section 3.3)."))
     return list(dict.fromkeys(scopes))
 
 

@@ -25,10 +25,10 @@ def delete() -> Response:
 
 
 def rotate() -> Response:
-    """Rotate the token of the request, again where the answer was lost; the only token that a token can make.
+    """Rotate the token of the request, again where the response was lost. A token can generate no other token.
 
-    A replaced secret that is still sent after the overlap has been stolen, or its successor has: nobody can tell who
-    of the two is the thief, so the whole family is deleted.
+    A replaced secret that is still sent after the overlap has been stolen, or its successor has: nobody can tell which
+    of the two is the thief's, so the whole family is deleted (RFC 9700 §4.14.2).
     """
     try:
         token = authenticate()

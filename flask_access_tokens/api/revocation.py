@@ -1,4 +1,4 @@
-"""Revocation (RFC 7009): whoever has a secret may end its token."""
+"""Revocation (RFC 7009): whoever has a secret may delete its token."""
 
 from flask import Response, abort, current_app
 
@@ -12,7 +12,7 @@ from .form import sent_secret
 def revoke() -> Response:
     """Delete the token of the secret that the form sends, expired or not.
 
-    No other credential is asked for, so that a secret found in public can be ended by whoever found it. The answer
+    No other credential is asked for, so that whoever finds a secret in public can delete its token. The answer
     does not tell whether there was such a token (RFC 7009 §2.2).
     """
     state = current_state()

@@ -29,8 +29,8 @@ _MOST_PROBLEMS = 20
 def adopt(file: BinaryIO, dry_run: bool, allow_uuid4: bool) -> None:
     """Adopt the secrets of an earlier system from FILE, CSV with a header or JSON lines; - is standard input.
 
-    The columns are owner_id, one of secret, sha256 and sha512, and, as far as there are values, name, description,
-    scopes, created_at, expires_at and last_used_at. All are adopted or none.
+    Required columns are owner_id and one of secret, sha256 and sha512. Optional columns are name, description, scopes,
+    created_at, expires_at and last_used_at. Either all secrets are adopted or none.
     """
     lines, entries, problems = _read(file)
     outcome = adopt_all(entries, allow_uuid4=allow_uuid4, dry_run=dry_run or bool(problems))
@@ -39,7 +39,7 @@ def adopt(file: BinaryIO, dry_run: bool, allow_uuid4: bool) -> None:
         shown = [f"  line {line}: {reason}" for line, reason in problems[:_MOST_PROBLEMS]]
         if len(problems) > _MOST_PROBLEMS:
             shown.append(f"  and {len(problems) - _MOST_PROBLEMS} more")
-        raise click.ClickException("\n".join(["Nothing was adopted. These lines cannot be:", *shown]))
+        raise click.ClickException("\n".join(["Nothing was adopted. Correct these lines:", *shown]))
     if dry_run:
         click.echo(f"{outcome.adopted} would be adopted, {outcome.present} already there. Nothing was stored.")
     else:
@@ -47,7 +47,7 @@ def adopt(file: BinaryIO, dry_run: bool, allow_uuid4: bool) -> None:
 
 
 def _read(file: BinaryIO) -> tuple[list[int], list[Entry], list[tuple[int, str]]]:
-    """Return the line numbers of the entries of a file, the entries, and the lines that are none with the reason.
+    """Return the line numbers of the entries of a file, the entries, and the lines without one, with the reason.
 
     Secrets are masked here, so that no frame holds one while the host's code runs.
     """
@@ -108,12 +108,12 @@ def _check_columns(columns: Iterable[str]) -> None:
     known = ", ".join(_COLUMNS)
     if not set(names) & set(_COLUMNS):
         # Without what is there: in a file without a header, it may be a secret.
-        raise ValueError(f"No column has a known name. Name the columns, of {known}.")
+        raise ValueError(f"No column has a known name. The columns are {known}.")
     unknown = [name for name in names if name not in _COLUMNS]
     if unknown:
         raise ValueError(f"Unknown columns: {', '.join(map(str, unknown))}. The columns are {known}.")
     if len(set(names)) != len(names):
-        raise ValueError("A column is there twice.")
+        raise ValueError("A column is there twice. Remove one of them.")
 
 
 def _entry(values: Mapping[str, Any]) -> Entry:
@@ -125,7 +125,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         raise ValueError("It has no owner_id.")
     given = [column for column in _SECRETS if column in values]
     if len(given) != 1:
-        raise ValueError(f"It has {len(given)} values for {', '.join(_SECRETS)}. Give one.")
+        raise ValueError(f"It has {len(given)} values for {', '.join(_SECRETS)}. Give exactly one.")
     text = values[given[0]]
     if not isinstance(text, str):
         raise ValueError(f"{given[0]} is not text.")

@@ -50,8 +50,8 @@ def delete_all_found(as_json: bool) -> None:
                 _print_token(state, token, as_json)
     except tokens.StoreError as error:
         raise click.ClickException(
-            f"The token store cannot be used: {error_summary(error)}. Before that, {counted(len(deleted), 'token')}"
-            " deleted. Run the command again with the same text."
+            f"The token store cannot be used: {error_summary(error)}. Tokens deleted before that: {len(deleted)}."
+            " Run the command again with the same text."
         ) from None
     click.echo(f"{counted(len(deleted), 'token')} deleted.", err=True)
     _report_successors(state, deleted)
@@ -88,10 +88,10 @@ def _tokens_of_input(state: State) -> Iterator[tokens.Token]:
             found += 1
             yield token
     if not secrets:
-        raise click.ClickException("The text has no secret of this application.")
+        raise click.ClickException("The text contains no secret of this application.")
     if not found:
-        raise click.ClickException(f"{counted(secrets, 'secret')} of this form, none of a token that exists.")
-    click.echo(f"{counted(secrets, 'secret')} of this form, {found} of a token that exists.", err=True)
+        raise click.ClickException(f"{counted(secrets, 'secret')} found. No token with such a secret exists.")
+    click.echo(f"{counted(secrets, 'secret')} found. {counted(found, 'token')} with such a secret.", err=True)
 
 
 def _print_token(state: State, token: tokens.Token, as_json: bool) -> None:
@@ -115,6 +115,6 @@ def _report_successors(state: State, token_ids: list[UUID]) -> None:
         if not token.expired:
             click.echo(
                 f"Token {token.id} of {cell(token.owner_id)} is a successor and still works. Delete it too, unless"
-                " its owner made it.",
+                " its owner generated it.",
                 err=True,
             )

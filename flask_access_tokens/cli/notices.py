@@ -9,7 +9,7 @@ from .output import counted, print_cells
 
 
 @commands.command("notify")
-@click.option("--dry-run", is_flag=True, help="Only list the notices.")
+@click.option("--dry-run", is_flag=True, help="Only list the notices that are due.")
 @report_errors
 def notify(dry_run: bool) -> None:
     """Send a notice for each token that expires soon, each once."""

@@ -13,7 +13,7 @@ from ..store.entities import Token
 from ..store.owners import checks_owner
 from .group import escape_formula
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 
 
 def print_cells(*texts: str) -> None:
@@ -44,7 +44,7 @@ def _json_value(value: object) -> str:
 
 
 def status_text(state: State, token: Token) -> str:
-    """Return the status of a token, or that its owner does not exist or may not act."""
+    """Return the status of a token, or "owner gone" where its owner does not exist or may not act."""
     return "owner gone" if checks_owner(state) and token.owner is None else token.status
 
 

@@ -90,7 +90,7 @@ def list_(owner_id: str | None, as_json: bool) -> None:
     "--stdin",
     "from_stdin",
     is_flag=True,
-    help="Delete the tokens of all secrets in a text, which is read from standard input. See them first with find.",
+    help="Delete the tokens of all secrets in a text, which is read from standard input. List them first with find.",
 )
 @json_option
 @report_errors

@@ -14,7 +14,7 @@ from .transactions import in_transaction
 def delete_family(state: State, token: Token) -> list[Token]:
     """Delete a token with its predecessors and successors, and commit.
 
-    :return: those that this call deleted, and nobody else at the same moment.
+    :return: the tokens that this call deleted, without those that another one deleted at the same moment.
     """
     table, ids, deleted = token_table(state), {token.id}, list[Token]()
 

@@ -60,7 +60,7 @@ def claim(state: State, token: Token, windows: Collection[int]) -> Iterator[Clai
     def mark(connection: Connection) -> Claim | None:
         return _mark(connection, state, token, windows)
 
-    # Run again after a conflict, which the block is not: it would send twice.
+    # Only this is run again after a conflict: the block would send the notice twice.
     claimed = in_transaction(state, mark, commit=False)
     if claimed is None:
         session.rollback()

@@ -123,7 +123,7 @@ def _whole_or_not(work: Callable[[Connection], None], connection: Connection) ->
 
 
 def _lock(connection: Connection, state: State, token: Token) -> None:
-    """Keep others from deleting a token before the transaction ends, so that no family is deleted without a new token.
+    """Keep others from deleting a token before the transaction ends, so that no family is deleted without the new one.
 
     :raises TokenGone: where it was deleted already.
     """

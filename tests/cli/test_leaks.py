@@ -36,7 +36,7 @@ def test_find_prints_the_token_of_a_leaked_secret(stored_host: Host) -> None:
     for stdin in (made.secret, f"{made.secret}\n", f"  {made.secret}\r\nmore\n"):
         result = stored_host.call("find", stdin=stdin)
         assert cells(result) == [[str(made.token.id), "ann", "'=laptop", made.token.hint, "active", "never", "-"]]
-        assert result.stderr == "1 secret of this form, 1 of a token that exists.\n"
+        assert result.stderr == "1 secret found. 1 token with such a secret.\n"
     assert works(stored_host, made)
 
 
@@ -52,7 +52,7 @@ def test_find_finds_every_token_of_a_text_under_every_pepper(stored_host: Host) 
     )
     result = stored_host.call("find", stdin=log.encode("latin-1"))
     assert [row[0] for row in cells(result)] == [str(made[number].token.id) for number in (2, 0, 1)]
-    assert result.stderr == "4 secrets of this form, 3 of a token that exists.\n"
+    assert result.stderr == "4 secrets found. 3 tokens with such a secret.\n"
 
 
 def test_an_expired_token_is_found_and_marked(stored_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,10 +66,10 @@ def test_an_expired_token_is_found_and_marked(stored_host: Host, monkeypatch: py
 def test_a_text_without_a_token_says_how_many_secrets_it_has(host: Host, command: list[str]) -> None:
     host.generate("ann")
     for stdin, message in (
-        ("", "The text has no secret of this application."),
-        (b"\xff\xfe\0pat_x", "The text has no secret of this application."),
-        (unknown(), "1 secret of this form, none of a token that exists."),
-        (" ".join([unknown(), unknown(), unknown()]), "3 secrets of this form, none of a token that exists."),
+        ("", "The text contains no secret of this application."),
+        (b"\xff\xfe\0pat_x", "The text contains no secret of this application."),
+        (unknown(), "1 secret found. No token with such a secret exists."),
+        (" ".join([unknown(), unknown(), unknown()]), "3 secrets found. No token with such a secret exists."),
     ):
         result = host.call(*command, stdin=stdin)
         assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"Error: {message}\n")
@@ -87,7 +87,7 @@ def test_delete_deletes_the_tokens_of_the_text_and_no_other(stored_host: Host) -
     with token_deleted.connected_to(note, stored_host.app):
         result = stored_host.call("delete", "--stdin", stdin=" ".join(made.secret for made in leaked) + unknown())
     assert [row[:2] for row in cells(result)] == [[str(made.token.id), made.token.owner_id] for made in leaked]
-    assert result.stderr == "4 secrets of this form, 3 of a token that exists.\n3 tokens deleted.\n"
+    assert result.stderr == "4 secrets found. 3 tokens with such a secret.\n3 tokens deleted.\n"
     assert sorted(heard) == sorted((made.token.id, "cli") for made in leaked)
     assert [works(stored_host, made) for made in leaked + kept] == [False] * 3 + [True] * 2
     assert stored_host.call("delete", "--stdin", stdin=leaked[0].secret).exit_code == 1
@@ -129,7 +129,8 @@ def test_successors_are_named_and_not_deleted(stored_host: Host) -> None:
             ["active", "never", "-"],
         ]
         assert [line for line in result.stderr.splitlines() if "successor" in line] == [
-            f"Token {made.token.id} of ann is a successor and still works. Delete it too, unless its owner made it."
+            f"Token {made.token.id} of ann is a successor and still works. Delete it too, unless its owner generated"
+            " it."
             for made in (second, third)
         ]
     assert [works(stored_host, made) for made in (leaked, other, second, third)] == [False, False, True, True]
@@ -181,7 +182,7 @@ def test_a_store_that_fails_in_the_middle_says_how_many_were_deleted(
     assert len(result.stdout.splitlines()) == 4
     line = result.stderr.splitlines()[-1]
     assert line.startswith("Error: The token store cannot be used: ")
-    assert line.endswith("Before that, 4 tokens deleted. Run the command again with the same text.")
+    assert line.endswith("Tokens deleted before that: 4. Run the command again with the same text.")
     with stored_host.app.app_context():
         stored_host.db.create_all()
 
@@ -194,6 +195,6 @@ def test_a_dump_with_10_000_secrets_takes_seconds_and_few_statements(host: Host)
     with host.statements() as statements:
         result = host.call("delete", "--stdin", stdin=dump)
     assert len(cells(result)) == 10
-    assert result.stderr.startswith("10000 secrets of this form, 10 of a token that exists.\n")
+    assert result.stderr.startswith("10000 secrets found. 10 tokens with such a secret.\n")
     assert len(statements) <= 50
     assert time.monotonic() - started < 60

@@ -74,7 +74,7 @@ def details(answer: Any) -> dict[str, str]:
 def test_the_details_show_the_address_and_the_whole_program(noting: Host) -> None:
     used(noting, "10.0.0.7", FIREFOX)
     page = noting.client("ann").get(PAGE)
-    assert details(page)["Used from"] == f"10.0.0.7{FIREFOX}"
+    assert details(page)["Last used from"] == f"10.0.0.7{FIREFOX}"
     assert [each.text for each in Page(page).all("dd", class_="access-tokens-program")] == [FIREFOX]
 
 
@@ -83,7 +83,7 @@ def test_markup_in_an_address_or_a_program_is_escaped(noting: Host) -> None:
     used(noting, HOSTILE, HOSTILE)
     client = noting.client("ann")
     answer = client.get(PAGE)
-    assert HOSTILE in details(answer)["Used from"]
+    assert HOSTILE in details(answer)["Last used from"]
     assert "<img" not in answer.text
     assert not re.search(r"onerror=(?!alert\(1\)&gt;)", answer.text)
     assert "{{7*7}}" in answer.text
@@ -92,10 +92,10 @@ def test_markup_in_an_address_or_a_program_is_escaped(noting: Host) -> None:
 def test_without_the_setting_the_page_says_nothing_of_an_origin(host: Host) -> None:
     token = used(host, "10.0.0.7", "curl/8.5.0")
     client = host.client("ann")
-    assert "Used from" not in details(client.get(PAGE))
+    assert "Last used from" not in details(client.get(PAGE))
     assert last_use(client.get(delete_path(token))) == "Last used just now."
 
 
 def test_a_token_that_was_used_from_nowhere_known_has_no_line_for_it(noting: Host) -> None:
     used(noting, "", "")
-    assert "Used from" not in details(noting.client("ann").get(PAGE))
+    assert "Last used from" not in details(noting.client("ann").get(PAGE))

@@ -114,7 +114,7 @@ def test_an_expired_token_is_rotated_without_a_choice_of_the_overlap(host: Host,
     clock.pass_(days=2)
     client, path = host.client("ann"), rotate_path(old.token)
     page = Page(client.get(path))
-    assert "This one has expired and stays so." in page.text
+    assert "This token has expired and will not work again." in page.text
     assert not page.all("input", type="radio")
     answer = client.post(path, data=question(client, path))
     assert [status(host, one) for one in (old.secret, new_secret(answer))] == [401, 200]

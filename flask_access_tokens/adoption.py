@@ -155,25 +155,33 @@ def _prepare(state: State, entry: Entry, allow_uuid4: bool) -> Candidate:
 def _validate_secret(state: State, secret: Secret | Digest, allow_uuid4: bool) -> Secret | Digest:
     if isinstance(secret, Digest):
         if state.adopted is None:
-            raise TokenRefused(
-                "Requests with its secret would be refused, because ACCESS_TOKENS_ADOPTED is not set. Set a regular"
-                " expression that matches the secrets of the earlier system.",
-                "secret",
-            )
+            raise _adopted_not_set()
         return secret
     if not isinstance(secret, Secret):
         raise ValueError(f"A secret is a string or a Digest, not {type(secret).__name__}. Pass one of these.")
     recognized = _secret.recognize(str(secret), state.prefixes, state.adopted)
+    # First: nobody should change the pattern for the sake of a weak secret.
+    own = recognized is not None and not recognized.adopted
+    weak = None if own else weakness(str(recognized or secret), allow_uuid4=allow_uuid4)
+    if weak is not None:
+        raise TokenRefused(f"The secret cannot be adopted. {weak}", "secret")
+    if recognized is None and state.adopted is None:
+        raise _adopted_not_set()
     if recognized is None:
         raise TokenRefused(
             "Requests with this secret would be refused, because ACCESS_TOKENS_ADOPTED does not match it. Set a"
             " regular expression that does.",
             "secret",
         )
-    weak = weakness(str(recognized), allow_uuid4=allow_uuid4) if recognized.adopted else None
-    if weak is not None:
-        raise TokenRefused(f"The secret is too weak. {weak}", "secret")
     return recognized
+
+
+def _adopted_not_set() -> TokenRefused:
+    return TokenRefused(
+        "Requests with this secret would be refused, because ACCESS_TOKENS_ADOPTED is not set. Set a regular"
+        " expression that matches the secrets of the earlier system.",
+        "secret",
+    )
 
 
 def _validate_past(value: datetime, name: str, moment: datetime) -> datetime:

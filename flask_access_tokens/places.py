@@ -7,11 +7,13 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 """RFC 9110 §5.6.2, the grammar of the names of fields and schemes."""
 
 _BY_BROWSERS = re.compile(
-    r"accept|accept-(?:charset|encoding|language)|authorization|connection|content-(?:language|length|type)|cookie"
-    r"|date|dnt|expect|host|origin|range|referer|user-agent|via|(?:access-control|if|proxy|sec)-.*",
+    r"accept|accept-(?:charset|encoding|language)|authorization|cache-control|connection|content-(?:language|length|type)"
+    r"|cookie|date|device-memory|dnt|downlink|dpr|ect|expect|forwarded|host|last-event-id|origin|ping-(?:from|to)|pragma"
+    r"|priority|range|referer|rtt|save-data|upgrade-insecure-requests|user-agent|via|viewport-width|width"
+    r"|(?:access-control|if|proxy|sec|x-forwarded)-.*",
     re.IGNORECASE | re.ASCII,
 )
-"""Headers that a browser sends by itself, or that any web page can set without a CORS preflight request."""
+"""Headers that a browser or a proxy sends by itself, or that any web page can set without a CORS preflight request."""
 
 _MAX_LENGTH = 64
 
@@ -71,8 +73,8 @@ def _problem_of_scheme(scheme: str, known: list[str]) -> str:
 def _problem_of_header(name: object, known: list[str]) -> str:
     if not isinstance(name, str) or not _TOKEN.fullmatch(name) or len(name) > _MAX_LENGTH:
         return "this is not the name of a header"
-    if _BY_BROWSERS.fullmatch(name):
-        return "browsers send this header themselves, or let any web page set it"
+    if _BY_BROWSERS.fullmatch(name.replace("_", "-")):  # which are one in the WSGI environ
+        return "browsers send this header themselves or let any web page set it, or proxies send it"
     if name.upper().replace("-", "_") in {one.upper().replace("-", "_") for one in known}:
         return "it is read already"
     return ""

@@ -10,12 +10,20 @@ from .store.entities import NewToken, Token
 from .store.families import delete_family
 from .store.insertion import new_token
 from .store.reads import get
-from .store.rotation import already_replaced, insert_again, insert_successor, successor_of, token_gone
+from .store.rotation import (
+    already_replaced,
+    has_other_successor,
+    insert_again,
+    insert_successor,
+    own_nonce,
+    successor_of,
+    token_gone,
+)
 from .texts import gettext as _
 
 
 class SuccessorUsed(TokenRefused):
-    """The token has a successor that was used or rotated, so its secret has arrived."""
+    """The token has a successor that was used or rotated, so its secret has arrived, or that a person generated."""
 
 
 def rotate(
@@ -69,8 +77,8 @@ def rotate_own(token: Token) -> tuple[NewToken, Token]:
     state = current_state()
     successor = successor_of(state, token)
     if successor is None:
-        return _replace(state, token, policy.validate_overlap(None), None, "token")
-    if successor.replaced or successor.last_used_at is not None:
+        return _replace(state, token, policy.validate_overlap(None), None, "token", own_nonce(token))
+    if successor.replaced or successor.last_used_at is not None or has_other_successor(state, token):
         token_reused.send(state.app, token=token)
         raise SuccessorUsed(_("This token was already rotated. Rotate the token that replaced it."))
     new = _successor(state, successor, token, clock.now(), None)
@@ -101,11 +109,16 @@ def end_family(token: Token) -> None:
 
 
 def _replace(
-    state: State, token: Token, overlap_hours: int, lifetime_days: int | None, by: str | None
+    state: State,
+    token: Token,
+    overlap_hours: int,
+    lifetime_days: int | None,
+    by: str | None,
+    nonce: str | None = None,
 ) -> tuple[NewToken, Token]:
     moment = clock.now()
     new = _successor(state, token, token, moment, lifetime_days)
-    insert_successor(state, new, token, moment + timedelta(hours=overlap_hours))
+    insert_successor(state, new, token, moment + timedelta(hours=overlap_hours), nonce)
     predecessor = get(token.owner_id, token.id) or token
     token_rotated.send(state.app, token=new.token, predecessor=predecessor, **acting(by))
     return new, predecessor

@@ -34,6 +34,10 @@ _HEXADECIMAL = re.compile(r"[0-9a-f]+", re.ASCII)
 _DIGEST_LENGTHS = {UNKEYED: 64, ADOPTED_SHA512: 128}
 _REST = rf"_[0-9A-Za-z]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}"
 _REST_IN_TEXT = re.compile(_REST)
+_BETWEEN_WORDS = re.compile(r"%[0-9A-Fa-f]{2}|\\(?:u[0-9A-Fa-f]{4}|.)?|[^0-9A-Za-z_|~\\%-]+|%", re.ASCII | re.DOTALL)
+"""What separates words in a text: escapes of URLs and of JSON, and most other characters."""
+_SHORTEST_WORD = 12
+"""Characters. Shorter ones are not worth the time, and found where they match as a part of the text."""
 _BLOCK = 2**20
 """Bytes of a text that are read at once."""
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*", re.ASCII)
@@ -203,7 +207,10 @@ def _next_secrets(
     ]
     found = [each for each in found if is_well_formed(str(each), prefixes)]
     if adopted is not None:
-        found += [each for match in adopted.finditer(text) if (each := recognize(match[0], prefixes, adopted))]
+        # As words, which the pattern has to match as a whole, and wherever else it matches.
+        texts = [word for word in _BETWEEN_WORDS.split(text) if _SHORTEST_WORD <= len(word) <= MAX_LENGTH]
+        texts += [match[0] for match in adopted.finditer(text)]
+        found += [each for each in (recognize(one, prefixes, adopted) for one in texts) if each is not None]
     return found, Secret(text[-overlap:])
 
 

@@ -1,4 +1,4 @@
-"""Whether a secret of an earlier system is too weak to be adopted.
+"""Whether a secret of an earlier system is too weak, or too long, to be adopted.
 
 It tells only what is plain from the text: a secret that looks random may have been made in a way that is not.
 """
@@ -7,8 +7,10 @@ import math
 import re
 
 MIN_LENGTH = 20
+MAX_LENGTH = 950
+"""Characters. With the name of a scheme, a longer secret would exceed the length of a header value that is read."""
 MIN_BITS = 100
-"""Too many to enumerate. Any 20 random letters and digits have as many, even if the letters happen to be of one case."""
+"""Too many to enumerate. 20 random letters and digits have as many, even if the letters happen to be of one case."""
 
 _ALPHABETS = (
     ("digits", 10, re.compile(r"[0-9]+", re.ASCII)),
@@ -44,6 +46,8 @@ def weakness(text: str, *, allow_uuid4: bool = False) -> str | None:
         return None
     if len(text) < MIN_LENGTH:
         return f"It has {len(text)} characters, and needs at least {MIN_LENGTH}."
+    if len(text) > MAX_LENGTH:
+        return f"It has {len(text)} characters, and at most {MAX_LENGTH} can be sent."
     name, size = next(((name, size) for name, size, pattern in _ALPHABETS if pattern.fullmatch(text)), _PRINTABLE)
     kinds = len(set(text))
     # So few that this refuses less than one of a million random secrets.

@@ -149,10 +149,12 @@ def format_number(number: int) -> str:
 
 def exact_time(moment: datetime) -> str:
     """Return a time to the minute, with its offset from UTC."""
-    here = moment.astimezone(zone())
-    offset = f"{here:%z}"
-    clock = "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:]}"
-    return gettext("%(day)s, %(time)s %(zone)s", day=format_date(moment), time=f"{here:%H:%M}", zone=clock)
+    return _with_time(format_date(moment), moment)
+
+
+def short_time(moment: datetime) -> str:
+    """Return a time to the minute, with its date in the usual short form."""
+    return _with_time(short_date(moment), moment)
 
 
 def relative_time(moment: datetime, now: datetime) -> str:
@@ -165,6 +167,13 @@ def relative_time(moment: datetime, now: datetime) -> str:
         (unit, future, past) for unit, most, future, past in _UNITS if most is None or seconds < most
     )
     return ngettext(*(future if ahead else past), max(1, round(seconds / unit)))
+
+
+def _with_time(day: str, moment: datetime) -> str:
+    here = moment.astimezone(zone())
+    offset = f"{here:%z}"
+    clock = "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:]}"
+    return gettext("%(day)s, %(time)s %(zone)s", day=day, time=f"{here:%H:%M}", zone=clock)
 
 
 def _locale() -> Any:

@@ -20,8 +20,9 @@ from .rotation import rotate
 from .secret import Digest
 from .signals import acting, token_deleted, token_generated
 from .state import State, current_state
-from .store.batches import BATCH, delete_tokens, delete_where, iter_where
+from .store.batches import BATCH, delete_where, iter_where
 from .store.connections import StoreError, reading, reads
+from .store.deletion import delete_tokens, join_family
 from .store.entities import NewToken, Page, Token
 from .store.insertion import AlreadyGenerated, insert_new, new_token
 from .store.listing import page
@@ -133,7 +134,10 @@ def delete(owner_id: object, token_id: object, *, by: str | None = None) -> bool
 
     def delete_row(connection: Connection) -> bool:
         mine = and_(of_owner(state, token.owner_id), token_table(state).c.id == token.id)
-        return connection.execute(delete_from(token_table(state)).where(mine)).rowcount == 1
+        gone = connection.execute(delete_from(token_table(state)).where(mine)).rowcount == 1
+        if gone:
+            join_family(connection, state, token)
+        return gone
 
     try:
         deleted = in_transaction(state, delete_row)

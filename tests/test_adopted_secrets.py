@@ -36,6 +36,17 @@ def test_adopted_secrets_are_found_in_a_text_of_any_length(adopting: Host) -> No
     )
 
 
+@pytest.mark.parametrize("pattern", ["[0-9a-f]{40}|[0-9a-f]{64}", "^[0-9a-f]{64}$", r"\A[0-9a-z]{64}\Z"])
+@pytest.mark.parametrize("text", ["key={}", "k%3d{}&x", r'"\n{}\n"', r"\u003d{}", '{{"key":"{}"}}', "/path/{}.", "{}"])
+def test_an_adopted_secret_is_found_as_a_word_of_a_text(host: Host, pattern: str, text: str) -> None:
+    host.app.config["ACCESS_TOKENS_ADOPTED"] = pattern
+    secret = secrets.token_hex(32)
+    with host.app.app_context():
+        token = tokens.adopt("ann", secret, "old")
+    found = host.call("find", stdin=text.format(secret))
+    assert found.stdout.startswith(str(token.id)), found.output
+
+
 def test_adopted_secrets_in_a_text_are_deleted(adopting: Host) -> None:
     (leaked, _), (kept, _) = adopt(adopting), adopt(adopting)
     assert adopting.call("delete", "--stdin", stdin=f"curl -H 'Authorization: Bearer {leaked}'").exit_code == 0

@@ -30,7 +30,7 @@ def adopt(host: Host, secret: Any, **values: Any) -> Token:
         (r".+", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl", "JSON Web Token"),
         (HEX, "ffa14ba65ae45fb0951bebf4b02225b49e6035f3", "ACCESS_TOKENS_ADOPTED does not match it"),
         (r".+", "a secret with blanks in it 0123456789", "ACCESS_TOKENS_ADOPTED does not match it"),
-        (None, "9b2f6c1ed07a4853b6e41fa2c5d8039e", "ACCESS_TOKENS_ADOPTED does not match it"),
+        (None, "9b2f6c1ed07a4853b6e41fa2c5d8039e", "ACCESS_TOKENS_ADOPTED is not set"),
         (None, Digest("sha256", hashlib.sha256(b"x").hexdigest()), "ACCESS_TOKENS_ADOPTED is not set"),
     ],
 )

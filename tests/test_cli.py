@@ -176,7 +176,7 @@ def test_a_secret_given_where_an_id_belongs_is_not_repeated(host: Host) -> None:
 @pytest.mark.case("C14")
 def test_delete_all_deletes_one_owner_s_tokens(stored_host: Host) -> None:
     ann, bob = stored_host.generate("ann"), stored_host.generate("bob")
-    assert stored_host.call("delete-all", "ann").stdout == "1 tokens deleted.\n"
+    assert stored_host.call("delete-all", "ann").stdout == "1 token deleted.\n"
     assert stored_host.call("delete-all", "ann").stdout == "0 tokens deleted.\n"
     client = stored_host.client()
     assert client.get("/api", headers=bearer(ann.secret)).status_code == 401
@@ -189,9 +189,9 @@ def test_prune_counts_first_and_then_deletes(stored_host: Host, monkeypatch: pyt
         stored_host.generate("ann", lifetime_days=days)
     later = clock.now() + timedelta(days=33)
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert stored_host.call("prune", "--dry-run").stdout == "1 tokens would be deleted.\n"
-    assert stored_host.call("prune").stdout == "1 tokens were deleted.\n"
-    assert stored_host.call("prune", "--expired-days", "0").stdout == "1 tokens were deleted.\n"
+    assert stored_host.call("prune", "--dry-run").stdout == "1 token would be deleted.\n"
+    assert stored_host.call("prune").stdout == "1 token was deleted.\n"
+    assert stored_host.call("prune", "--expired-days", "0").stdout == "1 token was deleted.\n"
     assert len(stored_host.rows()) == 1
 
 

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, abort, current_app, request
 from ..state import at_the_end, current_state
 from ..store.connections import RETRY_AFTER, StoreError
 from . import introspection, own_token, revocation
+from .challenge import BearerError, ReplacedToken
 from .guard import unavailable
 from .responses import refusal
 
@@ -44,6 +45,13 @@ _add("rotate", "/self/rotate", {"POST": own_token.rotate})
 _add("revoke", "/revoke", {"POST": revocation.revoke})
 _add("verify", "/verify", {"GET": introspection.verify})
 _add("introspect", "/introspect", {"POST": introspection.introspect})
+
+
+@blueprint.errorhandler(ReplacedToken)
+def _refuse_replaced(refused: ReplacedToken) -> BearerError:
+    """Handle a refusal here, because a function of the host's that runs before every view may be the guard."""
+    rotates = request.endpoint == f"{blueprint.name}.rotate" and request.method == "POST"
+    return own_token.refuse_replaced(refused) if rotates and current_state().opens("rotate") else refused
 
 
 def _answer_without_view(views: Mapping[str, View]) -> Response:

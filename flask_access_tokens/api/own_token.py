@@ -4,11 +4,13 @@ from flask import Response, current_app, jsonify
 
 from .. import tokens
 from ..rotation import SuccessorUsed, end_family, rotate_own
+from ..state import current_state
+from ..store.connections import StoreError
 from ..store.rotation import AlreadyReplaced, TokenGone
 from ..texts import in_english
 from ..tokens import TokenRefused
-from .challenge import MALFORMED, InvalidToken, ReplacedToken
-from .guard import authenticate
+from .challenge import MALFORMED, BearerError, InvalidToken, ReplacedToken
+from .guard import authenticate, unavailable
 from .responses import refusal, time_json, token_json
 
 
@@ -25,16 +27,8 @@ def delete() -> Response:
 
 
 def rotate() -> Response:
-    """Rotate the token of the request, again where the response was lost. A token can generate no other token.
-
-    A replaced secret that is still sent after the overlap has been stolen, or its successor has: nobody can tell which
-    of the two is the thief's, so the whole family is deleted (RFC 9700 §4.14.2).
-    """
-    try:
-        token = authenticate()
-    except ReplacedToken as refused:
-        end_family(refused.token)
-        raise
+    """Rotate the token of the request, again where the response was lost. A token can generate no other token."""
+    token = authenticate()
     try:
         with in_english():
             new, predecessor = rotate_own(token)
@@ -51,3 +45,16 @@ def rotate() -> Response:
         token=token_json(new.token),
         predecessor_expires_at=time_json(predecessor.expires_at),
     )
+
+
+def refuse_replaced(refused: ReplacedToken) -> BearerError:
+    """Delete the family of a replaced token whose secret was sent after the overlap, and return the refusal.
+
+    It has been stolen, or its successor has: nobody can tell which of the two is the thief's (RFC 9700 §4.14.2).
+    """
+    if current_state().enabled(refused.token.owner_id):
+        try:
+            end_family(refused.token)
+        except StoreError as error:
+            return unavailable(error)
+    return refused

@@ -19,7 +19,8 @@ def revoke() -> Response:
     if state.disabled:
         abort(404)
     secret = sent_secret(state)
-    match = None if secret is None else lookup(state, candidate_digests(secret, state.peppers))
-    if match is not None:
+    candidates = {} if secret is None else candidate_digests(secret, state.peppers)
+    # Again until there is none: an adopted secret may have several tokens.
+    while candidates and (match := lookup(state, candidates)) is not None:
         tokens.delete(match.token.owner_id, match.token.id, by="leak")
     return current_app.response_class()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -19,6 +20,8 @@ _SECRETS = ("secret", "sha256", "sha512")
 _TIMES = ("created_at", "expires_at", "last_used_at")
 _COLUMNS = ("owner_id", *_SECRETS, "name", "description", "scopes", *_TIMES)
 _MOST_PROBLEMS = 20
+_NAME = re.compile(r"[A-Za-z_ ]{1,19}", re.ASCII)
+"""What is shown of an unknown column: in a file without a header, it may be a secret."""
 
 
 @commands.command()
@@ -36,14 +39,24 @@ def adopt(file: BinaryIO, dry_run: bool, allow_uuid4: bool) -> None:
     outcome = adopt_all(entries, allow_uuid4=allow_uuid4, dry_run=dry_run or bool(problems))
     problems = sorted(problems + [(lines[place], reason) for place, reason in outcome.problems])
     if problems:
-        shown = [f"  line {line}: {reason}" for line, reason in problems[:_MOST_PROBLEMS]]
-        if len(problems) > _MOST_PROBLEMS:
-            shown.append(f"  and {len(problems) - _MOST_PROBLEMS} more")
-        raise click.ClickException("\n".join(["Nothing was adopted. Correct these lines:", *shown]))
+        raise click.ClickException("\n".join(["Nothing was adopted. Correct these lines:", *_by_reason(problems)]))
     if dry_run:
         click.echo(f"{outcome.adopted} would be adopted, {outcome.present} already there. Nothing was stored.")
     else:
         click.echo(f"{outcome.adopted} adopted, {outcome.present} already there.")
+
+
+def _by_reason(problems: list[tuple[int, str]]) -> Iterator[str]:
+    """Yield a line for each reason, with the numbers of the lines that it holds for."""
+    lines: dict[str, list[int]] = {}
+    for line, reason in problems:
+        lines.setdefault(reason, []).append(line)
+    for reason, numbers in list(lines.items())[:_MOST_PROBLEMS]:
+        shown = ", ".join(map(str, numbers[:_MOST_PROBLEMS]))
+        more = f" and {len(numbers) - _MOST_PROBLEMS} more" if len(numbers) > _MOST_PROBLEMS else ""
+        yield f"  line{'s' if len(numbers) > 1 else ''} {shown}{more}: {reason}"
+    if len(lines) > _MOST_PROBLEMS:
+        yield f"  and {len(lines) - _MOST_PROBLEMS} other reasons"
 
 
 def _read(file: BinaryIO) -> tuple[list[int], list[Entry], list[tuple[int, str]]]:
@@ -92,7 +105,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
             values = json.loads(line)
             if not isinstance(values, dict):
                 raise ValueError
-        except ValueError:
+        except (ValueError, RecursionError):
             yield number, "It is not a JSON object on one line."
             continue
         try:
@@ -108,10 +121,14 @@ def _check_columns(columns: Iterable[str]) -> None:
     known = ", ".join(_COLUMNS)
     if not set(names) & set(_COLUMNS):
         # Without what is there: in a file without a header, it may be a secret.
-        raise ValueError(f"No column has a known name. The columns are {known}.")
+        raise ValueError(
+            f"No column has a known name. The columns are {known}. In CSV, the first line names them, with commas"
+            " between them."
+        )
     unknown = [name for name in names if name not in _COLUMNS]
     if unknown:
-        raise ValueError(f"Unknown columns: {', '.join(map(str, unknown))}. The columns are {known}.")
+        shown = [name if _NAME.fullmatch(str(name)) else "…" for name in unknown]
+        raise ValueError(f"Unknown columns: {', '.join(shown)}. The columns are {known}.")
     if len(set(names)) != len(names):
         raise ValueError("A column is there twice. Remove one of them.")
 

@@ -9,6 +9,7 @@ import click
 from flask.cli import AppGroup
 
 from .. import tokens
+from ..state import current_state
 from ..store.connections import error_summary
 
 _FORMULA = tuple("=+-@＝＋－＠")
@@ -27,11 +28,18 @@ def report_errors(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except ValueError as refused:
-            raise click.ClickException(str(refused)) from None
+            scopes = getattr(refused, "field", None) == "scopes"
+            declared = f" The declared scopes are: {', '.join(current_state().scopes)}." if scopes else ""
+            raise click.ClickException(f"{refused}{declared}") from None
         except tokens.StoreError as error:
             raise click.ClickException(f"The token store cannot be used: {error_summary(error)}") from None
 
     return run  # type: ignore[return-value]
+
+
+def no_such_token(owner_id: str) -> click.ClickException:
+    """Return the error for an ID of a token that an owner does not have; it may be a secret, and is not repeated."""
+    return click.ClickException(f"{owner_id} has no token with this ID.")
 
 
 def escape_formula(text: str) -> str:

@@ -1,7 +1,7 @@
 """The commands for secrets that leaked: find their tokens in a text, delete them, and patterns for secret scanners."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import islice
 from typing import BinaryIO
@@ -35,7 +35,7 @@ def find(as_json: bool) -> None:
     for token in _tokens_of_input(state):
         found.append(token.id)
         _print_token(state, token, as_json)
-    _report_successors(state, found)
+    _report_successors(iter_successors(state, found))
 
 
 def delete_all_found(as_json: bool) -> None:
@@ -43,8 +43,11 @@ def delete_all_found(as_json: bool) -> None:
     state = current_state()
     found = _tokens_of_input(state)
     deleted: list[UUID] = []
+    successors: dict[UUID, tokens.Token] = {}
     try:
         while batch := list(islice(found, _BATCH)):
+            # First: a deletion ends the link between a token and its successor.
+            successors |= {each.id: each for each in iter_successors(state, [token.id for token in batch])}
             for token in tokens.delete_many(batch, by="cli"):
                 deleted.append(token.id)
                 _print_token(state, token, as_json)
@@ -54,7 +57,9 @@ def delete_all_found(as_json: bool) -> None:
             " Run the command again with the same text."
         ) from None
     click.echo(f"{counted(len(deleted), 'token')} deleted.", err=True)
-    _report_successors(state, deleted)
+    for token_id in deleted:
+        successors.pop(token_id, None)
+    _report_successors(successors.values())
 
 
 @commands.command("pattern")
@@ -109,9 +114,9 @@ def _print_token(state: State, token: tokens.Token, as_json: bool) -> None:
     )
 
 
-def _report_successors(state: State, token_ids: list[UUID]) -> None:
+def _report_successors(successors: Iterable[tokens.Token]) -> None:
     """Print the tokens that work and replaced some of these: whoever had a secret may have rotated its token."""
-    for token in iter_successors(state, token_ids):
+    for token in successors:
         if not token.expired:
             click.echo(
                 f"Token {token.id} of {cell(token.owner_id)} is a successor and still works. Delete it too, unless"

@@ -4,9 +4,9 @@ import click
 
 from .. import policy, secret, tokens
 from ..state import State, current_state
-from .group import commands, report_errors, time_text
+from .group import commands, no_such_token, report_errors, time_text
 from .leaks import delete_all_found
-from .output import json_option, print_cells, print_json, status_text
+from .output import counted, json_option, print_cells, print_json, status_text
 
 _COLUMNS = (
     "TOKEN ID",
@@ -45,6 +45,8 @@ def generate(owner_id: str, name: str, description: str, lifetime_days: str | No
 @report_errors
 def rotate(owner_id: str, token_id: str, overlap_hours: int | None, lifetime_days: str | None) -> None:
     """Replace the token TOKEN_ID of OWNER_ID. The new secret alone is printed to standard output."""
+    if tokens.get(owner_id, token_id) is None:
+        raise no_such_token(owner_id)
     days = None if lifetime_days is None else policy.parse_lifetime(lifetime_days)
     new = tokens.rotate(owner_id, token_id, overlap_hours=overlap_hours, lifetime_days=days, by="cli")
     click.echo(f"Token {new.token.id} generated. Its secret is shown only this once:", err=True)
@@ -107,7 +109,7 @@ def delete(owner_id: str | None, token_id: str | None, from_stdin: bool, as_json
     if as_json:
         raise click.UsageError("--json needs --stdin.")
     if not tokens.delete(owner_id, token_id, by="cli"):
-        raise click.ClickException(f"{owner_id} has no token with this ID.")
+        raise no_such_token(owner_id)
     click.echo(f"Token {token_id} deleted.")
 
 
@@ -117,7 +119,7 @@ def delete(owner_id: str | None, token_id: str | None, from_stdin: bool, as_json
 def delete_all(owner_id: str) -> None:
     """Delete every token of OWNER_ID."""
     count = tokens.delete_all(owner_id, by="cli")
-    click.echo(f"{count} tokens deleted.")
+    click.echo(f"{counted(count, 'token')} deleted.")
 
 
 @commands.command()
@@ -134,7 +136,8 @@ def prune(expired_days: str, orphans: bool, dry_run: bool) -> None:
         count = tokens.prune(int(expired_days), orphans=orphans, dry_run=dry_run, by="cli")
     except RuntimeError as error:  # there is no owner= to find orphans by
         raise click.ClickException(str(error)) from None
-    click.echo(f"{count} tokens {'would be' if dry_run else 'were'} deleted.")
+    was = "would be" if dry_run else "was" if count == 1 else "were"
+    click.echo(f"{counted(count, 'token')} {was} deleted.")
 
 
 def _report_peppers(state: State) -> None:

@@ -39,7 +39,7 @@ class Panel:
     rotating: Token | None = None
     deleting: Token | None = None
     predecessor: Token | None = None
-    """The token that the one just created replaces."""
+    """The token that the one just created, or the one to delete, replaced."""
     notice: str = ""
     is_error: bool = False
     """Whether the notice reports an error."""
@@ -218,7 +218,7 @@ class Panel:
     @staticmethod
     def status_label(token: Token) -> str:
         if token.status == "replaced" and token.expires_at is not None:
-            return _("Replaced, works until %(time)s", time=texts.short_date(token.expires_at))
+            return _("Replaced, works until %(time)s", time=texts.short_time(token.expires_at))
         return {"active": _("Active"), "expiring": _("Expiring soon"), "expired": _("Expired")}[token.status]
 
     def relative_time(self, moment: datetime) -> str:

@@ -162,7 +162,8 @@ def rotate(owner: str, token: Token) -> ResponseReturnValue:
 @blueprint.get("/<uuid:token_id>/delete")
 @_for_token
 def confirm_delete(owner: str, token: Token) -> ResponseReturnValue:
-    return _render(owner, deleting=token, form=DeleteForm())
+    predecessor = None if token.replaces is None else tokens.get(owner, token.replaces)
+    return _render(owner, deleting=token, predecessor=predecessor, form=DeleteForm())
 
 
 @blueprint.post("/<uuid:token_id>/delete")

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, true
 
 from .. import clock
 from ..state import State
@@ -62,19 +61,3 @@ def delete_where(
         if len(rows) < BATCH:
             return
         after = table.c.id > rows[-1][0]
-
-
-def delete_tokens(state: State, tokens: Sequence[Token]) -> list[Token]:
-    """Delete tokens of any owners in one transaction, commit it, and return those that were still there."""
-    table = token_table(state)
-    ids = [token.id for token in tokens]
-
-    def delete_present(connection: Connection) -> set[UUID]:
-        # Locked, so that of two who delete the same token at once one does.
-        present = select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
-        found = set(connection.execute(present).scalars())
-        connection.execute(delete(table).where(table.c.id.in_(found)))
-        return found
-
-    deleted = in_transaction(state, delete_present)
-    return [token for token in tokens if token.id in deleted]

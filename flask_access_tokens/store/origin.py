@@ -1,10 +1,11 @@
 """The origin of a use: the address and the program of a request, as one text for a column."""
 
 import re
+from io import BytesIO
 
 from flask import Request
 
-from ..secret import pattern
+from ..secret import iter_secrets
 from ..state import State
 
 MAX_LENGTH = 255
@@ -27,7 +28,9 @@ def origin_of(state: State, request: Request) -> str | None:
     program = _NOT_PRINTABLE.sub("?", request.headers.get("User-Agent", "")).strip()
     if not address and not program:
         return None
-    origin = re.sub(pattern(state.prefixes), "...", f"{address or _NO_ADDRESS} {program}")
+    origin = f"{address or _NO_ADDRESS} {program}"
+    for secret in iter_secrets(BytesIO(origin.encode("ascii")), state.prefixes, state.adopted):
+        origin = origin.replace(str(secret), "...")
     return origin[:MAX_LENGTH].rstrip()
 
 

@@ -50,7 +50,23 @@ def successor_of(state: State, token: Token) -> Token | None:
     return token_from_row(row, clock.now()) if row is not None and is_of_owner(row, token.owner_id) else None
 
 
-def insert_successor(state: State, new: NewToken, predecessor: Token, ends: datetime) -> None:
+def has_other_successor(state: State, token: Token) -> bool:
+    """Return whether a token has a successor for which it did not ask itself, but a person did."""
+    table = token_table(state)
+    other = or_(table.c.nonce.is_(None), table.c.nonce != own_nonce(token))
+    statement = select_tokens(state).where(of_owner(state, token.owner_id), table.c.replaces == token.id, other)
+    with reading(state) as reader:
+        return any(is_of_owner(row, token.owner_id) for row in reader.execute(statement))
+
+
+def own_nonce(token: Token) -> str:
+    """Return what marks the row of a successor for which a token asks itself."""
+    return token.id.hex
+
+
+def insert_successor(
+    state: State, new: NewToken, predecessor: Token, ends: datetime, nonce: str | None = None
+) -> None:
     """Insert the successor of a token, let the predecessor end, and commit.
 
     A unique constraint on ``replaces`` lets one of two rotations at once succeed.
@@ -60,7 +76,7 @@ def insert_successor(state: State, new: NewToken, predecessor: Token, ends: date
     :raises TokenGone: where the predecessor is gone.
     :raises TokenRefused: where the owner would hold more tokens than allowed.
     """
-    row, table = row_of(state, new), token_table(state)
+    row, table = row_of(state, new) | {"nonce": nonce}, token_table(state)
     mine = of_owner(state, predecessor.owner_id)
 
     def replace(connection: Connection) -> None:
@@ -88,7 +104,8 @@ def insert_again(state: State, new: NewToken, unused: Token, predecessor: Token)
     :raises TokenGone: where the predecessor is gone.
     :raises TokenRefused: where the successor has expired, and the owner would hold more tokens than allowed.
     """
-    row, table, limit = row_of(state, new), token_table(state), state.config["ACCESS_TOKENS_MAX_PER_OWNER"]
+    row, table = row_of(state, new) | {"nonce": own_nonce(predecessor)}, token_table(state)
+    limit = state.config["ACCESS_TOKENS_MAX_PER_OWNER"]
     owner_id, needs_place = predecessor.owner_id, unused.expired and limit != UNLIMITED
 
     def insert_other(connection: Connection) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import request
 
-from flask_access_tokens import tokens
+from flask_access_tokens import require_token, tokens
 from host import Clock, Host, bearer
 from load import at_once
-from programs import ROTATE, SELF, chain, heard, rotate, status
+from programs import REVOKE, ROTATE, SELF, chain, heard, rotate, status
 from refusals import FORGED, INVALID, assert_refused
 
 REPLACED = 'Bearer realm="api", error="invalid_token", error_description="The access token has been replaced."'
@@ -52,17 +53,17 @@ def test_a_replaced_secret_after_its_overlap_ends_nothing_elsewhere(open_host: H
 
 
 def test_expired_deleted_and_forged_secrets_end_nothing(open_host: Host, clock: Clock) -> None:
-    first, second, third = chain(open_host, 3)
+    first, second = chain(open_host, 2)
     with open_host.app.app_context():
-        token = tokens.find(second)
+        token = tokens.find(first)
         assert token is not None
         tokens.delete("ann", token.id)
     expired = open_host.generate("ann", lifetime_days=1)
     clock.pass_(days=1)
     with heard(open_host) as signals:
-        for secret in (first, second, expired.secret, FORGED):
+        for secret in (first, expired.secret, FORGED):
             assert rotate(open_host, secret).status_code == 401
-    assert (signals, status(open_host, third), len(open_host.rows())) == ([], 200, 3)
+    assert (signals, status(open_host, second), len(open_host.rows())) == ([], 200, 2)
 
 
 def test_a_secret_that_is_reused_eight_times_at_once_is_reported_once(stored_open_host: Host, clock: Clock) -> None:
@@ -111,3 +112,40 @@ def test_a_family_that_cannot_be_deleted_now_is_503_and_is_deleted_when_asked_ag
     assert status(open_host, second) == 200
     assert_refused(rotate(open_host, first), 401, REPLACED)
     assert open_host.rows() == []
+
+
+@pytest.mark.parametrize("leak", ["self", "revoke", "page"])
+def test_deleting_a_token_in_the_middle_lets_its_predecessor_have_no_second_successor(
+    stored_open_host: Host, clock: Clock, leak: str
+) -> None:
+    host = stored_open_host
+    first, second, third = chain(host, 3)
+    if leak == "self":
+        assert host.client().delete(SELF, headers=bearer(second)).status_code == 204
+    elif leak == "revoke":
+        assert host.client().post(REVOKE, data={"token": second}).status_code == 200
+    else:
+        token = host.find(second)
+        assert token is not None
+        assert host.client("ann").post(f"/access-tokens/{token.id}/delete").status_code == 303
+    assert rotate(host, first).status_code == 409
+    assert [status(host, secret) for secret in (first, second, third)] == [200, 401, 200]
+    clock.pass_(days=1)
+    assert_refused(rotate(host, first), 401, REPLACED)
+    assert host.rows() == []
+
+
+def test_a_guard_that_runs_before_every_view_does_not_keep_the_family_alive(open_host: Host, clock: Clock) -> None:
+    open_host.app.before_request(lambda: None if "sign-in" in request.path else require_token())
+    first, _ = chain(open_host, 2)
+    clock.pass_(days=1)
+    assert_refused(rotate(open_host, first), 401, REPLACED)
+    assert open_host.rows() == []
+
+
+def test_while_the_feature_is_off_for_the_owner_no_family_is_deleted(open_host: Host, clock: Clock) -> None:
+    first, _ = chain(open_host, 2)
+    clock.pass_(days=1)
+    open_host.app.config["ACCESS_TOKENS_ENABLED"] = lambda _: False
+    assert rotate(open_host, first).status_code == 401
+    assert len(open_host.rows()) == 2

@@ -1,6 +1,8 @@
 """The endpoint for revocation, in the order of RFC 7009."""
 
+import hashlib
 from datetime import timedelta
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -123,3 +125,22 @@ def test_rfc_7009_2_2_1_without_the_store_the_client_is_told_to_try_again(open_h
     answer = revoke(open_host, secret)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert answer.json["error"] == "temporarily_unavailable"
+
+
+def test_a_form_without_a_length_is_not_read(open_host: Host) -> None:
+    answer = open_host.client().post(
+        REVOKE, data=b"token=x", content_type=FORM, headers={"Transfer-Encoding": "chunked"}
+    )
+    assert (answer.status_code, answer.json["error"]) == (411, "invalid_request")
+
+
+def test_every_token_of_an_adopted_secret_is_deleted(open_host: Host) -> None:
+    open_host.app.config["ACCESS_TOKENS_ADOPTED"] = "[0-9a-f]{32}"
+    secret = token_hex(16)
+    with open_host.app.app_context():
+        for algorithm in ("sha256", "sha512"):
+            digest = hashlib.new(algorithm, secret.encode()).hexdigest()
+            tokens.adopt("ann", tokens.Digest(algorithm, digest), "old")
+    assert len(open_host.rows()) == 2
+    assert open_host.client().post(REVOKE, data={"token": secret}).status_code == 200
+    assert open_host.rows() == []

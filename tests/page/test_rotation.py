@@ -140,3 +140,13 @@ def test_a_rotation_beyond_the_limit_says_so_and_changes_nothing(host: Host) -> 
     assert answer.status_code == 422
     assert "the most allowed" in answer.text
     assert len(host.rows()) == 2
+
+
+def test_the_question_before_a_successor_is_deleted_tells_that_its_predecessor_still_works(host: Host) -> None:
+    old = host.generate("ann", "t-old")
+    client, path = host.client("ann"), rotate_path(old.token)
+    client.post(path, data=question(client, path, overlap_hours="1"))
+    (new,) = [row for row in host.rows() if row["replaces"] is not None]
+    asked = client.get(f"{PAGE}{new['id']}/delete").text
+    assert f"The token that it replaced, {old.token.hint}, works until " in asked
+    assert "The token that it replaced" not in client.get(f"{PAGE}{old.token.id}/delete").text

@@ -117,8 +117,8 @@ def test_tokens_whose_owner_is_gone_are_found_and_pruned(make_owned: Make) -> No
     runner = host.app.test_cli_runner(**SEPARATE_STDERR)
     for option, said in (
         ([], "0 tokens were deleted."),
-        (["--orphans", "--dry-run"], "1 tokens would be deleted."),
-        (["--orphans"], "1 tokens were deleted."),
+        (["--orphans", "--dry-run"], "1 token would be deleted."),
+        (["--orphans"], "1 token was deleted."),
     ):
         assert runner.invoke(args=["access-tokens", "prune", *option]).output.strip() == said
     assert host.owners() == [str(bob)]

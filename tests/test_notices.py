@@ -79,8 +79,8 @@ def test_the_window_is_reached_at_its_very_instant(host: Host, clock: Clock, tol
     assert told == [("laptop", 30)]
 
 
-@pytest.mark.parametrize(("lifetime", "expected"), [(60, [30, 7, 1]), (59, [7, 1]), (7, [1]), (2, [1]), (1, [])])
-def test_a_window_of_more_than_half_the_lifetime_is_not_told(
+@pytest.mark.parametrize(("lifetime", "expected"), [(31, [30, 7, 1]), (30, [30, 7, 1]), (5, [7, 1]), (1, [1])])
+def test_a_short_lived_token_reaches_its_first_window_when_it_is_generated(
     host: Host, clock: Clock, told: Told, lifetime: int, expected: list[int]
 ) -> None:
     token = used(host, host.generate("ann", "short", lifetime_days=lifetime)).token

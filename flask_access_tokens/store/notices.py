@@ -86,7 +86,7 @@ def claim(state: State, token: Token, windows: Collection[int]) -> Iterator[Clai
 
 
 def _is_due(state: State, windows: Collection[int], moment: datetime) -> ColumnElement[bool]:
-    """Return the condition that a token is due a notice, unless the window is too long for its lifetime."""
+    """Return the condition that a token is due a notice."""
     columns, successor = token_table(state).c, aliased(state.model)
     reached = []
     start = moment
@@ -100,14 +100,11 @@ def _is_due(state: State, windows: Collection[int], moment: datetime) -> ColumnE
 
 
 def _window_of(token: Token, windows: Collection[int], moment: datetime) -> int | None:
-    """Return the shortest window that a token has reached; None for none, or one of more than half its lifetime."""
+    """Return the shortest window that a token has reached, or None."""
     if token.expires_at is None or token.expires_at <= moment:
         return None
     left = token.expires_at - moment
-    days = min((days for days in windows if left <= timedelta(days=days)), default=None)
-    if days is None or timedelta(days=days) * 2 > token.expires_at - token.created_at:
-        return None
-    return days
+    return min((days for days in windows if left <= timedelta(days=days)), default=None)
 
 
 def _mark(connection: Connection, state: State, token: Token, windows: Collection[int]) -> Claim | None:

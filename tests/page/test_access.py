@@ -43,7 +43,7 @@ def states(page: Page) -> Iterator[str]:
     expect(page.get_by_role("heading", name="Edit token")).to_be_visible()
     yield "editing"
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("was saved")).to_be_visible()
+    expect(page.locator(".access-tokens-notice", has_text="was saved")).to_be_visible()
     yield "saved"
     page.get_by_role("button", name="Rotate token Build server").click()
     expect(page.get_by_role("group", name="How long the old token keeps working")).to_be_visible()

@@ -161,7 +161,7 @@ def test_without_javascript_a_token_is_generated_and_deleted(site: Site) -> None
     page.get_by_role("button", name="Delete token plain").click()
     page.get_by_role("button", name="Delete token", exact=True).click()
     expect(page).to_have_url(re.compile(r"/access-tokens/\?q=PLA&sort=-used&notice="))
-    expect(page.get_by_text("Token “plain” was deleted.")).to_be_visible()
+    expect(page.locator(".access-tokens-notice", has_text="Token “plain” was deleted.")).to_be_visible()
     assert site.host.find(secret) is None
     assert ["422" in text for text in site.errors] == [True]
     site.errors.clear()

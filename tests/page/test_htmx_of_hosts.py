@@ -141,7 +141,7 @@ def test_errors_are_shown_on_the_page_and_the_values_entered_are_kept(
     page.context.request.get(f"{site.address}/sign-out")
     page.context.request.get(f"{site.address}/sign-in/ann")
     send(page)
-    expect(page.get_by_text("This form has expired.")).to_be_focused()
+    expect(page.locator(".access-tokens-notice", has_text="This form has expired.")).to_be_focused()
     expect_in_place(page)
     expect(name).to_have_value("patient")
     send(page)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from flask import render_template_string
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from htmx import layout, own_htmx, set_up_host
 from sites import Site, generate, open_form, send, settle
@@ -146,6 +146,26 @@ def test_back_works_with_the_htmx_of_a_host_that_boosts_its_links(site: Site, np
     expect(page.get_by_role("table")).to_be_visible()
     page.go_back()
     expect(page.get_by_text("Welcome home.")).to_be_visible()
+    site.ignore_expected_errors()
+
+
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_a_form_opened_before_the_script_of_a_boosted_page_came_has_an_address(
+    site: Site, npm: Path, version: int
+) -> None:
+    set_up_host(site, layout("before", 'hx-boost="true" hx-boost:inherited="true"'), own_htmx(npm, version))
+    page = site.visit("/home")
+    held: list[Route] = []
+    page.route("**/access-tokens.js*", lambda route: held.append(route))
+    page.get_by_role("link", name="Tokens").click()
+    expect(page.get_by_role("heading", name="Access tokens")).to_be_visible()
+    open_form(page)
+    at(site, page, LIST)
+    held[0].continue_()
+    at(site, page, NEW)
+    page.go_back()
+    at(site, page, LIST)
+    expect(page.get_by_role("table")).to_be_visible()
     site.ignore_expected_errors()
 
 

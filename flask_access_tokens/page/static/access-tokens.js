@@ -50,8 +50,10 @@
     window[copied ? "removeEventListener" : "addEventListener"]("beforeunload", warnBeforeUnload);
     waitForUse(panel.querySelector("[data-waits-for]"));
     showExpiry();
-    if (replaced && panel.closest("[data-own-page]")) {
-      updateAddress(panel.dataset, replaced.dataset);
+    const page = panel.closest("[data-own-page]");
+    if (page) {
+      // On a boosted page, the panel may have been replaced before this script was there.
+      updateAddress(panel.dataset, (replaced ?? page).dataset);
     }
     here = address();
     // After htmx, which restores the focus and sets the address.
@@ -84,7 +86,7 @@
   function updateAddress(now, before) {
     document.title = document.title.replace(before.title, now.title);
     const url = new URL(now.address, location).href;
-    const moved = now.state === "list" || now.state !== before.state;
+    const moved = now.address !== before.address && (now.state === "list" || now.state !== before.state);
     if (moved && url !== address()) {
       const leavesForm = FORMS.includes(before.state) && !FORMS.includes(now.state);
       history[leavesForm ? "replaceState" : "pushState"](leavesForm ? history.state : null, "", url);

@@ -22,7 +22,7 @@ from .signals import acting, token_deleted, token_generated
 from .state import State, current_state
 from .store.batches import BATCH, delete_where, iter_where
 from .store.connections import StoreError, reading, reads
-from .store.deletion import delete_tokens, join_family
+from .store.deletion import delete_tokens, join_families
 from .store.entities import NewToken, Page, Token
 from .store.insertion import AlreadyGenerated, insert_new, new_token
 from .store.listing import page
@@ -136,7 +136,7 @@ def delete(owner_id: object, token_id: object, *, by: str | None = None) -> bool
         mine = and_(of_owner(state, token.owner_id), token_table(state).c.id == token.id)
         gone = connection.execute(delete_from(token_table(state)).where(mine)).rowcount == 1
         if gone:
-            join_family(connection, state, token)
+            join_families(connection, state, [token])
         return gone
 
     try:

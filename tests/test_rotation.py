@@ -131,6 +131,25 @@ def test_a_token_whose_successor_is_deleted_works_until_its_overlap_ends(stored_
     assert status(stored_host, old.secret) == 401
 
 
+@pytest.mark.parametrize("way", ["delete", "delete_many", "prune"])
+def test_a_token_has_one_successor_when_those_between_are_deleted(stored_host: Host, clock: Clock, way: str) -> None:
+    chain = [stored_host.generate("ann", lifetime_days=-1)]
+    for hours in (48, 0, 0, 0):
+        chain.append(rotate(stored_host, chain[-1], overlap_hours=hours))
+    between = [new.token.id for new in chain[1:-1]]
+    clock.pass_(hours=2)
+    with stored_host.app.app_context():
+        if way == "delete":
+            assert all(tokens.delete("ann", id_) for id_ in between)
+        elif way == "delete_many":
+            assert len(tokens.delete_many([each for each in tokens.owned_by("ann") if each.id in between])) == 3
+        else:
+            assert tokens.prune(0) == 3
+    assert stored(stored_host, chain[-1]).replaces == chain[0].token.id
+    with pytest.raises(AlreadyReplaced):
+        rotate(stored_host, chain[0])
+
+
 def test_another_persons_and_an_unknown_token_are_not_rotated(stored_host: Host) -> None:
     old = stored_host.generate("ann")
     with stored_host.app.app_context():

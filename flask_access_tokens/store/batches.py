@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, true
 from .. import clock
 from ..state import State
 from .connections import reading
+from .deletion import join_families
 from .entities import Token
 from .rows import select_tokens, token_from_row
 from .table import is_of_owner, token_table
@@ -45,19 +46,21 @@ def delete_where(
     statement = select_tokens(state).where(condition).order_by(table.c.id).limit(BATCH)
     after: ColumnElement[bool] = true()
 
-    def delete_batch(connection: Connection) -> tuple[Sequence[Row[Any]], list[Row[Any]], int]:
+    def delete_batch(connection: Connection) -> tuple[Sequence[Row[Any]], list[Token], int]:
         with reading(state) as reader:
             rows = reader.execute(statement.where(after)).all()
-        chosen = [row for row in rows if owner_id is None or is_of_owner(row, owner_id)]
+        moment = clock.now()
+        chosen = [token_from_row(row, moment) for row in rows if owner_id is None or is_of_owner(row, owner_id)]
         if not chosen:
             return rows, chosen, 0
-        ids = table.c.id.in_([row[0] for row in chosen])
-        return rows, chosen, connection.execute(delete(table).where(ids, condition)).rowcount
+        ids = table.c.id.in_([token.id for token in chosen])
+        count = connection.execute(delete(table).where(ids, condition)).rowcount
+        join_families(connection, state, chosen)
+        return rows, chosen, count
 
     while True:
         rows, chosen, count = in_transaction(state, delete_batch)
-        moment = clock.now()
-        yield [token_from_row(row, moment) for row in chosen], count
+        yield chosen, count
         if len(rows) < BATCH:
             return
         after = table.c.id > rows[-1][0]

@@ -1,4 +1,4 @@
-"""The deletion of single tokens, whose successors then replace their predecessors."""
+"""The deletion of chosen tokens, whose successors then replace their predecessors."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -21,20 +21,24 @@ def delete_tokens(state: State, tokens: Sequence[Token]) -> list[Token]:
         present = select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
         found = set(connection.execute(present).scalars())
         connection.execute(delete(table).where(table.c.id.in_(found)))
-        for token in tokens:
-            if token.replaced and token.id in found:
-                join_family(connection, state, token)
+        join_families(connection, state, [token for token in tokens if token.id in found])
         return found
 
     deleted = in_transaction(state, delete_present)
     return [token for token in tokens if token.id in deleted]
 
 
-def join_family(connection: Connection, state: State, deleted: Token) -> None:
-    """Let the successor of a token that was deleted replace its predecessor instead.
+def join_families(connection: Connection, state: State, deleted: Sequence[Token]) -> None:
+    """Let the successors of tokens that were deleted replace what is left of their predecessors instead.
 
-    Otherwise the predecessor could be rotated again, and whoever has its secret could have any number of successors.
+    Otherwise a predecessor could be rotated again, and whoever has its secret could have any number of successors.
     """
     table = token_table(state)
-    successor = and_(of_owner(state, deleted.owner_id), table.c.replaces == deleted.id)
-    connection.execute(update(table).where(successor).values(replaces=deleted.replaces))
+    by_id = {token.id: token for token in deleted}
+    for token in deleted:
+        predecessor = token.replaces
+        while predecessor in by_id:
+            predecessor = by_id[predecessor].replaces
+        if token.replaced:
+            successor = and_(of_owner(state, token.owner_id), table.c.replaces == token.id)
+            connection.execute(update(table).where(successor).values(replaces=predecessor))

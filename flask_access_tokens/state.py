@@ -33,7 +33,6 @@ MAX_INTERVAL = 366 * 24 * 60 * 60
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 """A scope-token (RFC 6749 §3.3)."""
 
-
 ENDPOINTS = ("self", "rotate", "revoke", "verify", "introspect")
 """The endpoints for programs that a host can open."""
 

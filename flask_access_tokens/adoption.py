@@ -12,12 +12,13 @@ from .secret import Digest, Secret
 from .state import UNLIMITED, State, current_state
 from .store.adoption import Candidate, NotAdoptable, adopt_missing, candidate
 from .store.entities import Token, status_at
+from .store.owners import unknown_owners
 from .store.reads import get
 from .store.table import owner_value
 from .strength import weakness
 
-_FIRST_YEAR = 1970
-"""Earlier times are errors of an export, and not every database can store them."""
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+"""Other times are errors of an export, or stand for "never"; in another time zone, not all of them can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,22 @@ def adopt_all(entries: Sequence[Entry], *, allow_uuid4: bool = False, dry_run: b
     """
     state, outcome = current_state(), Outcome()
     prepared: dict[int, Candidate] = {}
+    owners: dict[int, str] = {}
     for place, entry in enumerate(entries):
         try:
-            prepared[place] = _prepare(state, entry, allow_uuid4)
+            owners[place] = _validate_owner(state, entry.owner_id)
         except ValueError as refused:
             outcome.problems.append((place, str(refused)))
+    unknown = unknown_owners(state, owners.values())  # first: the host's scopes loader may not expect them
+    for place, owner_id in owners.items():
+        try:
+            if owner_id in unknown:
+                raise TokenRefused("No owner has this ID.", "owner_id")
+            prepared[place] = _prepare(state, entries[place], allow_uuid4)
+        except ValueError as refused:
+            of_scopes = getattr(refused, "field", None) == "scopes"
+            declared = f" The declared scopes are: {', '.join(state.scopes)}." if of_scopes else ""
+            outcome.problems.append((place, f"{refused}{declared}"))
     prepared = _without_repeated(prepared, outcome)
     places = list(prepared)
     try:
@@ -122,14 +134,7 @@ def _prepare(state: State, entry: Entry, allow_uuid4: bool) -> Candidate:
     :raises ValueError: for an owner ID or a secret of another type.
     """
     moment = clock.now()
-    owner_id = policy.validate_owner_id(entry.owner_id)
-    try:
-        owner_value(state, owner_id)
-    except ValueError:
-        # Without the ID: where columns of a file were mixed up, it may be a secret.
-        raise TokenRefused(
-            "The column owner_id cannot hold this owner ID. Give the ID of an owner.", "owner_id"
-        ) from None
+    owner_id = _validate_owner(state, entry.owner_id)
     secret = _validate_secret(state, entry.secret, allow_uuid4)
     created = moment if entry.created_at is None else _validate_past(entry.created_at, "created_at", moment)
     expires = _validate_expiry(entry.expires_at, moment)
@@ -152,6 +157,18 @@ def _prepare(state: State, entry: Entry, allow_uuid4: bool) -> Candidate:
     return candidate(state, token, secret)
 
 
+def _validate_owner(state: State, given: object) -> str:
+    owner_id = policy.validate_owner_id(given)
+    try:
+        owner_value(state, owner_id)
+    except ValueError:
+        # Without the ID: where columns of a file were mixed up, it may be a secret.
+        raise TokenRefused(
+            "The column owner_id cannot hold this owner ID. Give the ID of an owner.", "owner_id"
+        ) from None
+    return owner_id
+
+
 def _validate_secret(state: State, secret: Secret | Digest, allow_uuid4: bool) -> Secret | Digest:
     if isinstance(secret, Digest):
         if state.adopted is None:
@@ -165,6 +182,12 @@ def _validate_secret(state: State, secret: Secret | Digest, allow_uuid4: bool) -
     weak = None if own else weakness(str(recognized or secret), allow_uuid4=allow_uuid4)
     if weak is not None:
         raise TokenRefused(f"The secret cannot be adopted. {weak}", "secret")
+    if recognized is None and not _secret.can_be_sent(str(secret)):
+        raise TokenRefused(
+            "The secret has a blank, comma, quote, backslash or a character that is not ASCII. Requests with it would"
+            " be refused. Its client needs a new token.",
+            "secret",
+        )
     if recognized is None and state.adopted is None:
         raise _adopted_not_set()
     if recognized is None:
@@ -214,9 +237,11 @@ def _validate_time(value: datetime, name: str) -> datetime:
     try:
         time = clock.as_utc(value)
     except OverflowError:
-        time = datetime.min
+        time = value
     if time.year < _FIRST_YEAR:
         raise TokenRefused(f"{name} is before {_FIRST_YEAR}. Correct it.", name)
+    if time.year > _LAST_YEAR:
+        raise TokenRefused(f"{name} is after {_LAST_YEAR}. Correct it, or leave it out.", name)
     return time
 
 

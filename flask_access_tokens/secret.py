@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256, sha512
+from itertools import chain
 from typing import BinaryIO
 from zlib import crc32
 
@@ -36,6 +37,9 @@ _REST = rf"_[0-9A-Za-z]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}"
 _REST_IN_TEXT = re.compile(_REST)
 _BETWEEN_WORDS = re.compile(r"%[0-9A-Fa-f]{2}|\\(?:u[0-9A-Fa-f]{4}|.)?|[^0-9A-Za-z_|~\\%-]+|%", re.ASCII | re.DOTALL)
 """What separates words in a text: escapes of URLs and of JSON, and most other characters."""
+_JOINED_WORD = re.compile(r"[0-9A-Za-z]+", re.ASCII)
+_LONG_RUN = re.compile(rf"[0-9A-Za-z]{{{MAX_LENGTH + 1},}}", re.ASCII)
+"""No secret stands apart in it, and a pattern with an open repetition would take quadratic time for it."""
 _SHORTEST_WORD = 12
 """Characters. Shorter ones are not worth the time, and found where they match as a part of the text."""
 _BLOCK = 2**20
@@ -121,7 +125,7 @@ def validate_adopted(configured: object) -> re.Pattern[str] | None:
         return None
     try:
         pattern = re.compile(configured, re.ASCII) if isinstance(configured, str) else None
-    except re.error as error:
+    except (re.error, ValueError, OverflowError) as error:  # the latter for flags and for repetitions
         raise ValueError(f"ACCESS_TOKENS_ADOPTED is not a regular expression: {error}.") from None
     if pattern is None or pattern.fullmatch(""):
         raise ValueError(
@@ -160,6 +164,11 @@ def recognize(text: str, prefixes: Collection[str], adopted: re.Pattern[str] | N
     if match is None:
         return None
     return Secret(match.groupdict().get("secret") or text, adopted=True)
+
+
+def can_be_sent(text: str) -> bool:
+    """Return whether a credential may have these characters: visible ASCII without comma, quotes and backslash."""
+    return _VISIBLE.fullmatch(text) is not None
 
 
 def iter_secrets(
@@ -208,8 +217,13 @@ def _next_secrets(
     found = [each for each in found if is_well_formed(str(each), prefixes)]
     if adopted is not None:
         # As words, which the pattern has to match as a whole, and wherever else it matches.
-        texts = [word for word in _BETWEEN_WORDS.split(text) if _SHORTEST_WORD <= len(word) <= MAX_LENGTH]
-        texts += [match[0] for match in adopted.finditer(text)]
+        shortened = _LONG_RUN.sub(" ", text)
+        words = _BETWEEN_WORDS.split(shortened)
+        parts = ((*word.split("|"), word.strip("_|~-"), *_JOINED_WORD.findall(word)) for word in list(words))
+        words += chain.from_iterable(parts)
+        words += _VISIBLE.findall(shortened)
+        texts = [word for word in dict.fromkeys(words) if _SHORTEST_WORD <= len(word) <= MAX_LENGTH]
+        texts += [match[0] for match in adopted.finditer(shortened)]
         found += [each for each in (recognize(one, prefixes, adopted) for one in texts) if each is not None]
     return found, Secret(text[-overlap:])
 

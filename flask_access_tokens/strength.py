@@ -23,7 +23,8 @@ _PRINTABLE = ("printable characters", 64)
 
 _MIN_KINDS = 8
 _UUID = re.compile(r"(?:urn:uuid:)?\{?[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\}?")
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", re.ASCII)
+_JWT = re.compile(r"e[wy][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2,4}", re.ASCII)
+"""In base64, "{" and the character after it. An encrypted one has five parts (RFC 7516)."""
 
 
 def weakness(text: str, *, allow_uuid4: bool = False) -> str | None:
@@ -50,7 +51,7 @@ def weakness(text: str, *, allow_uuid4: bool = False) -> str | None:
         return f"It has {len(text)} characters, and at most {MAX_LENGTH} can be sent."
     name, size = next(((name, size) for name, size, pattern in _ALPHABETS if pattern.fullmatch(text)), _PRINTABLE)
     kinds = len(set(text))
-    # So few that this refuses less than one of a million random secrets.
+    # So few that this refuses about ten of a million random secrets at most.
     least = min(_MIN_KINDS, size // 2)
     if kinds < least:
         return f"It has only {kinds} different characters, and needs at least {least}."

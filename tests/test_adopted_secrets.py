@@ -1,6 +1,8 @@
 """Whatever reads a secret knows adopted ones too: leaks in a text, and the endpoints for programs."""
 
+import hashlib
 import secrets
+import time
 from collections.abc import Callable
 
 import pytest
@@ -37,7 +39,10 @@ def test_adopted_secrets_are_found_in_a_text_of_any_length(adopting: Host) -> No
 
 
 @pytest.mark.parametrize("pattern", ["[0-9a-f]{40}|[0-9a-f]{64}", "^[0-9a-f]{64}$", r"\A[0-9a-z]{64}\Z"])
-@pytest.mark.parametrize("text", ["key={}", "k%3d{}&x", r'"\n{}\n"', r"\u003d{}", '{{"key":"{}"}}', "/path/{}.", "{}"])
+@pytest.mark.parametrize(
+    "text",
+    ["key={}", "k%3d{}&x", r'"\n{}\n"', r"\u003d{}", '{{"key":"{}"}}', "/path/{}.", "{}", "1|{}|2", "key_{}", "-{}~"],
+)
 def test_an_adopted_secret_is_found_as_a_word_of_a_text(host: Host, pattern: str, text: str) -> None:
     host.app.config["ACCESS_TOKENS_ADOPTED"] = pattern
     secret = secrets.token_hex(32)
@@ -71,3 +76,28 @@ def test_an_adopted_secret_is_rotated_for_one_of_our_own_form(adopting: Host) ->
     assert answer.status_code == 200, answer.text
     assert answer.json["secret"].startswith("pat_")
     assert [status(adopting, secret) for secret in (sent, answer.json["secret"])] == [200, 200]
+
+
+@pytest.mark.parametrize("text", ["{}", '"{}"', "key: {}\n"])
+def test_a_secret_with_separators_is_found_by_a_pattern_with_anchors(host: Host, text: str) -> None:
+    host.app.config["ACCESS_TOKENS_ADOPTED"] = r"^[0-9a-f]{8}\.[0-9a-f+/]{31}=$"
+    secret = f"{secrets.token_hex(4)}.{secrets.token_hex(15)}+="
+    with host.app.app_context():
+        token = tokens.adopt("ann", secret, "old")
+    assert host.call("find", stdin=text.format(secret)).stdout.startswith(str(token.id))
+
+
+def test_every_token_of_a_leaked_secret_is_deleted(adopting: Host) -> None:
+    sent, _ = adopt(adopting)
+    digest = hashlib.sha512(sent.partition("|")[2].encode()).hexdigest()
+    with adopting.app.app_context():
+        tokens.adopt("ann", tokens.Digest("sha512", digest), "old")
+    assert adopting.call("delete", "--stdin", stdin=sent).stderr.endswith("2 tokens deleted.\n")
+    assert status(adopting, sent) == 401
+
+
+def test_a_long_run_of_digits_takes_no_quadratic_time(host: Host) -> None:
+    host.app.config["ACCESS_TOKENS_ADOPTED"] = r"[0-9a-z]+_[0-9a-f]{32}"
+    started = time.monotonic()
+    assert host.call("find", stdin=secrets.token_hex(2**18)).exit_code == 1
+    assert time.monotonic() - started < 10

@@ -93,11 +93,10 @@ class Walk:
         """Run the script and the command, twice; return what the command printed."""
         capsys.readouterr()
         run_example(self.script, self.folder, self.monkeypatch)
-        (self.folder / "keys.csv").write_text(capsys.readouterr().out)
-        printed = []
+        exported, printed = capsys.readouterr().out, []
         for _ in range(2):
             runner = self.app.test_cli_runner(**SEPARATE_STDERR)
-            ran = runner.invoke(args=["access-tokens", "adopt", str(self.folder / "keys.csv")])
+            ran = runner.invoke(args=["access-tokens", "adopt", "-"], input=exported)
             assert ran.exit_code == 0, ran.output
             printed.append(ran.stdout)
         return "".join(printed)

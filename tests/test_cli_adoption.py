@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import mapped_column
 
 from flask_access_tokens import tokens
-from host import Host, bearer
+from host import SEPARATE_STDERR, Host, bearer
+from owned import OwnedHost
 
 HEX = r"[0-9a-f]{32}"
 MANY = 10_000
@@ -190,3 +193,20 @@ def test_a_uuid_needs_the_flag(adopting: Host) -> None:
     ran = adopting.call("adopt", "--allow-uuid4", "-", stdin=f"owner_id,secret\nann,{uuid}")
     assert ran.stdout == "1 adopted, 0 already there.\n"
     assert adopting.client().get("/api", headers=bearer(uuid)).status_code == 200
+
+
+def test_an_unknown_scope_is_answered_with_the_declared_ones(adopting: Host) -> None:
+    ran = adopting.call("adopt", "-", stdin=f"owner_id,secret,scopes\nann,{key()},all")
+    assert ran.stderr.endswith("Select from those listed. The declared scopes are: read, write.\n")
+
+
+def test_the_scopes_loader_is_not_asked_about_an_owner_who_does_not_exist() -> None:
+    host = OwnedHost("sqlite://", may=mapped_column(sa.String(20)))
+    host.app.config.update(ACCESS_TOKENS_ADOPTED=HEX, ACCESS_TOKENS_SCOPES={"read": "Read"})
+    host.access_tokens.scopes_loader(lambda owner_id: [host.db.session.get(host.user, int(owner_id)).may])
+    ann = host.add("Ann", may="read")
+    lines = [f"{owner},{key()},read" for owner in (ann, 99)]
+    runner = host.app.test_cli_runner(**SEPARATE_STDERR)
+    ran = runner.invoke(args=["access-tokens", "adopt", "-"], input="\n".join(["owner_id,secret,scopes", *lines]))
+    assert ran.stderr == "Error: Nothing was adopted. Correct these lines:\n  line 3: No owner has this ID.\n"
+    assert host.owners() == []

@@ -63,6 +63,8 @@ from host import Host, bearer
         ("ACCESS_TOKENS_ADOPTED", "[0-9a-f"),
         ("ACCESS_TOKENS_ADOPTED", ""),
         ("ACCESS_TOKENS_ADOPTED", "[0-9a-f]*"),
+        ("ACCESS_TOKENS_ADOPTED", "(?u)[0-9a-f]{32}"),
+        ("ACCESS_TOKENS_ADOPTED", "[0-9a-f]{99999999999999999999}"),
         ("ACCESS_TOKENS_ADOPTED", ["[0-9a-f]{32}"]),
         ("ACCESS_TOKENS_ALSO_FROM", None),
         ("ACCESS_TOKENS_ALSO_FROM", [7]),

@@ -12,6 +12,7 @@ import click
 from .. import secret, tokens
 from ..state import State, current_state
 from ..store.connections import error_summary
+from ..store.reads import find_each
 from ..store.rotation import iter_successors
 from .group import commands, report_errors, time_text
 from .output import cell, counted, json_option, print_cells, print_json, status_text
@@ -52,6 +53,8 @@ def delete_all_found(as_json: bool) -> None:
                 deleted.append(token.id)
                 _print_token(state, token, as_json)
     except tokens.StoreError as error:
+        # Now: the next run does not find those tokens, and cannot name their successors.
+        _report_successors(each for key, each in successors.items() if key not in deleted)
         raise click.ClickException(
             f"The token store cannot be used: {error_summary(error)}. Tokens deleted before that: {len(deleted)}."
             " Run the command again with the same text."
@@ -87,11 +90,10 @@ def _tokens_of_input(state: State) -> Iterator[tokens.Token]:
         click.echo("Paste the text, and end it with Ctrl-D (on Windows, Ctrl-Z and Enter).", err=True)
         stream = BytesIO(stream.read())  # read in blocks, a terminal would need the end twice
     secrets = found = 0
-    for token in tokens.find_all(secret.iter_secrets(stream, state.prefixes, state.adopted)):
+    for each in find_each(secret.iter_secrets(stream, state.prefixes, state.adopted)):
         secrets += 1
-        if token is not None:
-            found += 1
-            yield token
+        found += len(each)
+        yield from each
     if not secrets:
         raise click.ClickException("The text contains no secret of this application.")
     if not found:

@@ -1,6 +1,7 @@
 """What the commands print: lines that are harmless in a terminal and a spreadsheet, and JSON for programs."""
 
 import json
+import sys
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -27,7 +28,13 @@ def cell(text: str) -> str:
     Names and owner IDs are validated, but rows may have been written without the operations.
     """
     safe = (each.encode("unicode_escape").decode() if has_unsafe_characters(each) else each for each in text)
-    return escape_formula("".join(safe))
+    return escape_formula(_encodable("".join(safe)))
+
+
+def _encodable(text: str) -> str:
+    """Return a text with escapes in place of what the encoding of the standard output does not have."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def print_json(record: Any) -> None:

@@ -57,21 +57,21 @@ def lookup(state: State, candidates: Mapping[str, str]) -> Match | None:
 
 
 @reads
-def lookup_all(state: State, candidates: Sequence[Mapping[str, str]]) -> list[Token | None]:
+def lookup_all(state: State, candidates: Sequence[Mapping[str, str]]) -> list[list[Token]]:
     """Find the tokens of several secrets, expired ones included, as :func:`lookup` finds one; one SELECT.
 
     :param candidates: for each secret, the digests by scheme; none for a text that is no secret.
-    :return: for each secret, its token, or None.
+    :return: for each secret, its token; several for an adopted one whose digest was adopted too.
     :raises StoreError: where the database cannot be used.
     """
     digests = [digest for each in candidates for digest in each.values()]
     rows = {row[FURTHER]: row for row in _rows_of(state, digests)} if digests else {}
     moment = clock.now()
     accepted = (
-        next((rows[digest] for scheme, digest in each.items() if digest in rows and rows[digest][-1] == scheme), None)
+        [rows[digest] for scheme, digest in each.items() if digest in rows and rows[digest][-1] == scheme]
         for each in candidates
     )
-    return [None if row is None else token_from_row(row, moment) for row in accepted]
+    return [[token_from_row(row, moment) for row in found] for found in accepted]
 
 
 def _rows_of(state: State, digests: Sequence[str]) -> Sequence[Sequence[Any]]:

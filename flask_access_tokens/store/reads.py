@@ -40,12 +40,19 @@ def find_all(secrets: Iterable[str | Secret]) -> Iterator[Token | None]:
     ``expired``.
 
     :param secrets: texts of any form.
-    :return: for each secret, in the same order, its token; None where it is malformed, unknown or deleted.
+    :return: for each secret, in the same order, its token; None where it is malformed, unknown or deleted. An adopted
+        secret whose digest was adopted too has two tokens: the other one is found once this one is deleted.
     :raises StoreError: where the database cannot be used.
     """
-    state = current_state()
-    remaining = map(_masked, secrets)
+    masked = map(_masked, secrets)
     del secrets  # as above
+    for found in find_each(masked):
+        yield found[0] if found else None
+
+
+def find_each(secrets: Iterable[Secret]) -> Iterator[list[Token]]:
+    """Iterate over all tokens of many secrets: an adopted one has several where its digest was adopted too."""
+    state, remaining = current_state(), iter(secrets)
     digests = 1 + len(state.peppers) + (state.adopted is not None)  # of one secret
     while batch := list(islice(remaining, max(1, BATCH // digests))):
         peppers, recognized = state.peppers, [_recognize(state, each) for each in batch]

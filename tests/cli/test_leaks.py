@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from flask_access_tokens import clock, secret, token_deleted, tokens
 from flask_access_tokens.cli import leaks
-from host import Host, bearer
+from host import SEPARATE_STDERR, Host, bearer
 
 BOTH = pytest.mark.parametrize("command", [["find"], ["delete", "--stdin"]], ids=" ".join)
 
@@ -164,10 +164,12 @@ def test_a_token_that_is_deleted_by_another_at_the_same_moment_is_no_error(
     assert host.rows() == []
 
 
-def test_a_store_that_fails_in_the_middle_says_how_many_were_deleted(
+def test_a_store_that_fails_in_the_middle_says_how_many_were_deleted_and_what_replaced_them(
     stored_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = [stored_host.generate("ann") for _ in range(5)]
+    with stored_host.app.app_context():
+        successor = tokens.rotate("ann", made[0].token.id).token
     heard: list[Any] = []
     monkeypatch.setattr(leaks, "_BATCH", 2)
 
@@ -180,6 +182,7 @@ def test_a_store_that_fails_in_the_middle_says_how_many_were_deleted(
         result = stored_host.call("delete", "--stdin", stdin=" ".join(each.secret for each in made))
     assert result.exit_code == 1
     assert len(result.stdout.splitlines()) == 4
+    assert f"Token {successor.id} of ann is a successor and still works." in result.stderr
     line = result.stderr.splitlines()[-1]
     assert line.startswith("Error: The token store cannot be used: ")
     assert line.endswith("Tokens deleted before that: 4. Run the command again with the same text.")
@@ -198,3 +201,11 @@ def test_a_dump_with_10_000_secrets_takes_seconds_and_few_statements(host: Host)
     assert result.stderr.startswith("10000 secrets found. 10 tokens with such a secret.\n")
     assert len(statements) <= 50
     assert time.monotonic() - started < 60
+
+
+@BOTH
+def test_a_terminal_without_the_characters_gets_escapes(host: Host, command: list[str]) -> None:
+    made = host.generate("ann", "Größe")
+    runner = host.app.test_cli_runner(**SEPARATE_STDERR, charset="ascii")
+    result = runner.invoke(args=["access-tokens", *command], input=made.secret)
+    assert cells(result)[0][2:4] == ["Gr\\xf6\\xdfe", made.token.hint.replace("…", "\\u2026")]

@@ -6,7 +6,7 @@ from . import clock, policy
 from .policy import TokenRefused
 from .signals import acting, token_deleted, token_reused, token_rotated
 from .state import State, current_state, logger
-from .store.entities import NewToken, Token
+from .store.entities import NewToken, Token, as_replaced
 from .store.families import delete_family
 from .store.insertion import new_token
 from .store.reads import get
@@ -84,9 +84,8 @@ def rotate_own(token: Token) -> tuple[NewToken, Token]:
     new = _successor(state, successor, token, clock.now(), None)
     insert_again(state, new, successor, token)
     token_deleted.send(state.app, token=successor, by="token")
-    predecessor = get(token.owner_id, token.id) or token
-    token_rotated.send(state.app, token=new.token, predecessor=predecessor, by="token")
-    return new, predecessor
+    token_rotated.send(state.app, token=new.token, predecessor=token, by="token")
+    return new, token
 
 
 def end_family(token: Token) -> None:
@@ -117,9 +116,11 @@ def _replace(
     nonce: str | None = None,
 ) -> tuple[NewToken, Token]:
     moment = clock.now()
+    ends = moment + timedelta(hours=overlap_hours)
     new = _successor(state, token, token, moment, lifetime_days)
-    insert_successor(state, new, token, moment + timedelta(hours=overlap_hours), nonce)
-    predecessor = get(token.owner_id, token.id) or token
+    insert_successor(state, new, token, ends, nonce)
+    # Not read again: if that failed, the successor would be there, and its secret lost.
+    predecessor = as_replaced(token, moment, ends)
     token_rotated.send(state.app, token=new.token, predecessor=predecessor, **acting(by))
     return new, predecessor
 

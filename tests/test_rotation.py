@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from flask_access_tokens import token_rejected, token_rotated, tokens
+from flask_access_tokens import rotation, token_rejected, token_rotated, tokens
 from flask_access_tokens.tokens import AlreadyReplaced, NewToken, TokenRefused
 from host import Clock, Host, bearer
 from load import at_once
@@ -131,25 +132,6 @@ def test_a_token_whose_successor_is_deleted_works_until_its_overlap_ends(stored_
     assert status(stored_host, old.secret) == 401
 
 
-@pytest.mark.parametrize("way", ["delete", "delete_many", "prune"])
-def test_a_token_has_one_successor_when_those_between_are_deleted(stored_host: Host, clock: Clock, way: str) -> None:
-    chain = [stored_host.generate("ann", lifetime_days=-1)]
-    for hours in (48, 0, 0, 0):
-        chain.append(rotate(stored_host, chain[-1], overlap_hours=hours))
-    between = [new.token.id for new in chain[1:-1]]
-    clock.pass_(hours=2)
-    with stored_host.app.app_context():
-        if way == "delete":
-            assert all(tokens.delete("ann", id_) for id_ in between)
-        elif way == "delete_many":
-            assert len(tokens.delete_many([each for each in tokens.owned_by("ann") if each.id in between])) == 3
-        else:
-            assert tokens.prune(0) == 3
-    assert stored(stored_host, chain[-1]).replaces == chain[0].token.id
-    with pytest.raises(AlreadyReplaced):
-        rotate(stored_host, chain[0])
-
-
 def test_another_persons_and_an_unknown_token_are_not_rotated(stored_host: Host) -> None:
     old = stored_host.generate("ann")
     with stored_host.app.app_context():
@@ -264,3 +246,50 @@ def test_a_configured_overlap_that_cannot_work_is_an_error(make_host: Callable[.
     for hours in (-1, 1.5, None, True, 99_999):
         with pytest.raises(ValueError, match="ACCESS_TOKENS_OVERLAP_HOURS"):
             make_host(ACCESS_TOKENS_OVERLAP_HOURS=hours)
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_rotation_that_comes_second_keeps_what_the_host_has_begun(
+    make_host: Callable[..., Host], server_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    host = make_host(server_database(kind))
+    old, other = host.generate("ann"), host.generate("bob", "before")
+    insert, once = rotation.insert_successor, list[bool]()
+
+    def insert_second(*arguments: Any) -> None:
+        if not once:
+            once.append(True)
+            at_once(1, lambda _: rotate(host, old))
+        insert(*arguments)
+
+    monkeypatch.setattr(rotation, "insert_successor", insert_second)
+    model = host.access_tokens.model
+    with host.app.app_context():
+        host.db.session.execute(sa.update(model).where(model.id == other.token.id).values(name="changed by the host"))
+        with pytest.raises(AlreadyReplaced):
+            tokens.rotate("ann", old.token.id)
+        host.db.session.commit()
+        (kept,) = tokens.owned_by("bob")
+    assert kept.name == "changed by the host"
+
+
+def test_a_database_that_fails_after_the_commit_does_not_cost_the_secret(host: Host) -> None:
+    old = host.generate()
+    down: list[Any] = []
+
+    def go_down(connection: Any) -> None:
+        down.append(connection)
+
+    def fail(*_: Any) -> None:
+        if down:
+            raise sa.exc.OperationalError("", {}, Exception("gone"))
+
+    with host.app.app_context():
+        engine = host.db.engine
+    sa.event.listen(engine, "commit", go_down)
+    sa.event.listen(engine, "before_cursor_execute", fail)
+    new = rotate(host, old)
+    sa.event.remove(engine, "commit", go_down)
+    sa.event.remove(engine, "before_cursor_execute", fail)
+    assert len(down) == 1
+    assert status(host, new.secret) == 200

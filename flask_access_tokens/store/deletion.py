@@ -35,10 +35,14 @@ def join_families(connection: Connection, state: State, deleted: Sequence[Token]
     """
     table = token_table(state)
     by_id = {token.id: token for token in deleted}
-    for token in deleted:
-        predecessor = token.replaces
+    owners = {token.owner_id for token in deleted}
+    # Read now and under a lock, not taken from the tokens: one may have been rotated since it was found.
+    left = select(table.c.id, table.c.owner_id, table.c.replaces).where(table.c.replaces.in_(by_id)).with_for_update()
+    if len(owners) == 1:
+        left = left.where(of_owner(state, *owners))
+    for row in connection.execute(left).all():
+        predecessor = row.replaces
         while predecessor in by_id:
             predecessor = by_id[predecessor].replaces
-        if token.replaced:
-            successor = and_(of_owner(state, token.owner_id), table.c.replaces == token.id)
-            connection.execute(update(table).where(successor).values(replaces=predecessor))
+        successor = and_(table.c.owner_id == row.owner_id, table.c.id == row.id)
+        connection.execute(update(table).where(successor).values(replaces=predecessor))

@@ -1,7 +1,7 @@
 """The objects that the operations return: tokens and pages of tokens, without their digests."""
 
 import uuid
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -117,3 +117,10 @@ def status_at(moment: datetime, created_at: datetime, expires_at: datetime | Non
     if expires_at is None or left is None:
         return "active"
     return "expiring" if left <= EXPIRING and left * 4 <= expires_at - created_at else "active"
+
+
+def as_replaced(token: Token, moment: datetime, ends: datetime) -> Token:
+    """Return a token as it is at a time with a successor, when it works until its overlap ends or it expires."""
+    expires = ends if token.expires_at is None else min(token.expires_at, ends)
+    status = status_at(moment, token.created_at, expires, replaced=True)
+    return replace(token, expires_at=expires, replaced=True, status=status)

@@ -87,7 +87,7 @@ def insert_successor(
         _lock(connection, state, predecessor)
 
     try:
-        in_transaction(state, partial(_whole_or_not, replace))
+        in_transaction(state, partial(_whole_or_not, state, predecessor, replace))
     except (DBAPIError, TokenRefused) as error:
         known = isinstance(error, (IntegrityError, TokenRefused)) or is_conflict(error)
         if known and successor_of(state, predecessor) is not None:
@@ -123,19 +123,32 @@ def insert_again(state: State, new: NewToken, unused: Token, predecessor: Token)
         _lock(connection, state, predecessor)
 
     try:
-        in_transaction(state, partial(_whole_or_not, insert_other))
+        in_transaction(state, partial(_whole_or_not, state, predecessor, insert_other))
     except IntegrityError:
         raise already_replaced() from None
 
 
-def _whole_or_not(work: Callable[[Connection], None], connection: Connection) -> None:
-    """Undo work that is refused: a refusal does not end a transaction that the host began."""
+def _whole_or_not(
+    state: State, predecessor: Token, work: Callable[[Connection], None], connection: Connection
+) -> None:
+    """Undo work that is refused: a refusal does not end a transaction that the host began.
+
+    :raises AlreadyReplaced: where another successor is there, by the unique constraint.
+    """
+    table = token_table(state)
     savepoint = connection.begin_nested()
     try:
         work(connection)
     except TokenRefused:
         savepoint.rollback()
         raise
+    except IntegrityError:
+        savepoint.rollback()
+        # A locking read sees the other one at every isolation level of MariaDB.
+        other = select(table.c.id).where(of_owner(state, predecessor.owner_id), table.c.replaces == predecessor.id)
+        if connection.execute(other.with_for_update(read=True)).first() is None:
+            raise
+        raise already_replaced() from None
     savepoint.commit()
 
 

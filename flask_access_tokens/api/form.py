@@ -15,11 +15,13 @@ def sent_secret(state: State) -> Secret | None:
 
     Only the body is read, never the query string, which logs would contain.
 
-    :raises HTTPException: 400 where the form does not have it exactly once (RFC 6749 §3.2), 411 for a form in chunks,
-        and 413 for a long one.
+    :raises HTTPException: 400 where the form does not have it exactly once (RFC 6749 §3.2), 411 for a form without a
+        length, and 413 for a long one.
     """
     prefixes, adopted = state.prefixes, state.adopted  # first: where they are bad, no frame holds the text
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    # Over HTTP/2, the server ends a body that has no length.
+    if chunked or (request.environ.get("wsgi.input_terminated") and not request.environ.get("CONTENT_LENGTH")):
         abort(refusal(411, "invalid_request", "Send the form with a Content-Length."))
     if (request.content_length or 0) > MAX_FORM_LENGTH:
         abort(refusal(413, "invalid_request", f"The form is too long. Send at most {MAX_FORM_LENGTH} bytes."))

@@ -32,6 +32,8 @@ from .routes import Guard
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+Refusal = TypeVar("Refusal", bound=BearerError)
+
 _STATE = "flask_access_tokens.guard"
 """The key in the WSGI environ. ``flask.g`` would not do: it may outlive the request."""
 
@@ -219,11 +221,15 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
 def unavailable(error: StoreError) -> StoreUnavailable:
     """Return the refusal of a request for which the database cannot be used, whatever a guard answered before."""
     logger.error("The token store cannot be used: %s", error_summary(error))
-    refusal = StoreUnavailable("The access token cannot be checked now. Try again in a moment.")
+    return refused(StoreUnavailable("The access token cannot be checked now. Try again in a moment."))
+
+
+def refused(error: Refusal) -> Refusal:
+    """Return the refusal of a request whose token a guard has accepted; the response has its headers all the same."""
     found = _guard_state(request)
     if found is not None:
-        found.error = refusal
-    return refusal
+        found.error = error
+    return error
 
 
 def _is_signed_in(state: State) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from flask import Response, abort, jsonify, request
+from flask import Response, abort, request
 
 from ..signals import token_used
 from ..state import SCOPE, current_state
@@ -12,7 +12,7 @@ from ..store.last_used import note_use
 from .check import check_secret
 from .form import sent_secret
 from .guard import authenticate
-from .responses import refusal, token_json
+from .responses import as_json, refusal, token_json
 
 _AS_IT_IS = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 """Visible ASCII without the sign that begins an encoded character."""
@@ -24,7 +24,7 @@ def verify() -> Response:
     It needs each scope that the query names as ``scope``.
     """
     token = authenticate(*_needed_scopes())
-    response = jsonify(token_json(token))
+    response = as_json(**token_json(token))
     response.headers["X-Access-Token-Owner"] = _in_header(token.owner_id)
     response.headers["X-Access-Token-ID"] = str(token.id)
     response.headers["X-Access-Token-Scopes"] = " ".join(map(_in_header, token.scopes))
@@ -42,11 +42,11 @@ def introspect() -> Response:
     secret = sent_secret(state)
     verdict = None if secret is None else check_secret(state, secret)
     if verdict is None or verdict.match is None or verdict.reason:
-        return jsonify(active=False)
+        return as_json(active=False)
     token = verdict.match.token
     note_use(state, verdict.match, from_here=False)
     token_used.send(state.app, token=token)
-    return jsonify(_claims(token))
+    return as_json(**_claims(token))
 
 
 def _needed_scopes() -> list[str]:

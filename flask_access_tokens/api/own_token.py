@@ -1,6 +1,6 @@
 """What a program may do with its own token: ask what it is, delete it, and rotate it."""
 
-from flask import Response, current_app, jsonify
+from flask import Response, current_app
 
 from .. import tokens
 from ..rotation import SuccessorUsed, end_family, rotate_own
@@ -10,13 +10,13 @@ from ..store.rotation import AlreadyReplaced, TokenGone
 from ..texts import in_english
 from ..tokens import TokenRefused
 from .challenge import MALFORMED, BearerError, InvalidToken, ReplacedToken
-from .guard import authenticate, unavailable
-from .responses import refusal, time_json, token_json
+from .guard import authenticate, refused, unavailable
+from .responses import as_json, refusal, time_json, token_json
 
 
 def show() -> Response:
     """Tell a program about its token."""
-    return jsonify(token_json(authenticate()))
+    return as_json(**token_json(authenticate()))
 
 
 def delete() -> Response:
@@ -37,24 +37,24 @@ def rotate() -> Response:
     except AlreadyReplaced:
         return refusal(409, "conflict", "The access token was rotated at the same moment. Try again.")
     except TokenGone:
-        raise InvalidToken(MALFORMED) from None
+        raise refused(InvalidToken(MALFORMED)) from None
     except TokenRefused:
         return refusal(409, "limit_reached", "The owner has as many access tokens as allowed. Delete one first.")
-    return jsonify(
+    return as_json(
         secret=new.secret,
         token=token_json(new.token),
         predecessor_expires_at=time_json(predecessor.expires_at),
     )
 
 
-def refuse_replaced(refused: ReplacedToken) -> BearerError:
+def refuse_replaced(error: ReplacedToken) -> BearerError:
     """Delete the family of a replaced token whose secret was sent after the overlap, and return the refusal.
 
     It has been stolen, or its successor has: nobody can tell which of the two is the thief's (RFC 9700 §4.14.2).
     """
-    if current_state().enabled(refused.token.owner_id):
+    if current_state().enabled(error.token.owner_id):
         try:
-            end_family(refused.token)
-        except StoreError as error:
-            return unavailable(error)
-    return refused
+            end_family(error.token)
+        except StoreError as failed:
+            return unavailable(failed)
+    return error

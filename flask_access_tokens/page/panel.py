@@ -219,7 +219,8 @@ class Panel:
     def status_label(token: Token) -> str:
         if token.status == "replaced" and token.expires_at is not None:
             return _("Replaced, works until %(time)s", time=texts.short_time(token.expires_at))
-        return {"active": _("Active"), "expiring": _("Expiring soon"), "expired": _("Expired")}[token.status]
+        labels = {"expiring": _("Expiring soon"), "expired": _("Expired")}
+        return labels.get(token.status, _("Active"))
 
     def relative_time(self, moment: datetime) -> str:
         return texts.relative_time(moment, self.now)

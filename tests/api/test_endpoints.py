@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import jsonify
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from flask_access_tokens import tokens
@@ -182,3 +183,17 @@ def test_an_expired_token_is_told_nothing(open_host: Host, clock: Clock) -> None
         assert call(open_host, path, mine.secret).json["error"] == "invalid_token"
     assert open_host.client().delete(SELF, headers=bearer(mine.secret)).status_code == 401
     assert len(open_host.rows()) == 1
+
+
+def test_the_members_are_those_of_the_standards_whatever_the_json_provider_of_the_host_does(open_host: Host) -> None:
+    class Envelopes(DefaultJSONProvider):
+        def response(self, *args: Any, **kwargs: Any) -> Any:
+            return super().response({"data": self._prepare_response_obj(args, kwargs)})
+
+    open_host.app.json = Envelopes(open_host.app)
+    client, header = open_host.client(), bearer(open_host.generate(scopes=["introspect"]).secret)
+    told = client.get(SELF, headers=header).json
+    assert (told["name"], list(told)) == ("laptop", sorted(told))
+    assert client.get(VERIFY, headers=header).json["name"] == "laptop"
+    assert client.post(INTROSPECT, data={"token": "x"}, headers=header).json == {"active": False}
+    assert client.post(REVOKE).json["error"] == "invalid_request"

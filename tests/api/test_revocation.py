@@ -1,13 +1,19 @@
 """The endpoint for revocation, in the order of RFC 7009."""
 
 import hashlib
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 
-from flask_access_tokens import tokens
+from flask_access_tokens import AccessTokens, tokens
 from host import Clock, Host, bearer
 from programs import FORM, REVOKE, heard, status
 from refusals import FORGED
@@ -127,11 +133,20 @@ def test_rfc_7009_2_2_1_without_the_store_the_client_is_told_to_try_again(open_h
     assert answer.json["error"] == "temporarily_unavailable"
 
 
-def test_a_form_without_a_length_is_not_read(open_host: Host) -> None:
-    answer = open_host.client().post(
-        REVOKE, data=b"token=x", content_type=FORM, headers={"Transfer-Encoding": "chunked"}
+@pytest.mark.parametrize(
+    "environ", [{"HTTP_TRANSFER_ENCODING": "chunked"}, {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}], ids=str
+)
+def test_a_form_without_a_length_is_not_read(open_host: Host, environ: dict[str, Any]) -> None:
+    form = {"token": open_host.generate().secret}
+    answer = open_host.client().post(REVOKE, data=form, environ_overrides=environ)
+    print(
+        "DBG",
+        answer.status_code,
+        answer.request.environ.get("CONTENT_LENGTH"),
+        answer.request.environ.get("wsgi.input_terminated"),
     )
     assert (answer.status_code, answer.json["error"]) == (411, "invalid_request")
+    assert len(open_host.rows()) == 1
 
 
 def test_every_token_of_an_adopted_secret_is_deleted(open_host: Host) -> None:
@@ -144,3 +159,32 @@ def test_every_token_of_an_adopted_secret_is_deleted(open_host: Host) -> None:
     assert len(open_host.rows()) == 2
     assert open_host.client().post(REVOKE, data={"token": secret}).status_code == 200
     assert open_host.rows() == []
+
+
+def test_a_revocation_ends_where_a_replica_still_has_the_token(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("primary", "replica")}
+
+    class Routing(Session):
+        def get_bind(self, mapper: Any = None, clause: Any = None, **more: Any) -> sa.Engine:
+            return self._db.engines["replica" if isinstance(clause, sa.Select) else None]
+
+    app = Flask("host")
+    app.config.update(
+        SECRET_KEY="a key for tests",
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{files['primary']}",
+        SQLALCHEMY_BINDS={"replica": f"sqlite:///{files['replica']}"},
+        ACCESS_TOKENS_ENDPOINTS=["revoke"],
+    )
+    db = SQLAlchemy(app, session_options={"class_": Routing})
+    AccessTokens(app, db).identity_loader(lambda: None)
+    with app.app_context():
+        sa.event.listen(db.session, "do_orm_execute", lambda statement: None)  # else, one connection reads and writes
+        db.metadata.create_all(db.engine)
+        shutil.copy(files["primary"], files["replica"])
+        secret = tokens.generate("ann", "laptop").secret
+        shutil.copy(files["primary"], files["replica"])
+        assert app.test_client().post(REVOKE, data={"token": secret}).status_code == 200
+        with db.engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar() == 0
+        for engine in db.engines.values():
+            engine.dispose()

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalogs import set_up_babel
-from flask_access_tokens import token_generated, tokens
+from flask_access_tokens import token_generated, token_used, tokens
 from flask_access_tokens.state import current_state
 from flask_access_tokens.store import rotation
 from flask_access_tokens.tokens import AlreadyReplaced, NewToken
@@ -272,3 +272,18 @@ def test_a_token_makes_no_other_token_than_its_successor(open_host: Host) -> Non
     assert (generated, len(open_host.rows())) == ([], 2)
     with open_host.app.app_context(), pytest.raises(AlreadyReplaced):
         tokens.rotate("ann", old.token.id)
+
+
+def test_a_token_that_is_gone_when_it_is_rotated_is_refused_with_a_challenge_whatever_the_host_answers(
+    open_host: Host,
+) -> None:
+    open_host.app.register_error_handler(401, lambda _: ({"host": True}, 401))
+    old = open_host.generate()
+
+    def delete(*_: Any, **extra: Any) -> None:
+        tokens.delete("ann", old.token.id)
+
+    with token_used.connected_to(delete, open_host.app):
+        answer = rotate(open_host, old.secret)
+    assert (answer.status_code, answer.json) == (401, {"host": True})
+    assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="api", error="invalid_token"')

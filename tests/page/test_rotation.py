@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from flask_access_tokens import tokens
 from host import Host, bearer
 from markup import Page
 from pages import HTMX, NOBODY, PAGE, is_fragment
@@ -44,6 +46,18 @@ def test_a_person_rotates_a_token_and_both_secrets_work(stored_host: Host) -> No
     assert secret not in listed
     old_row, new_row = sorted(stored_host.rows(), key=lambda row: row["created_at"])
     assert (new_row["replaces"], new_row["name"], new_row["scopes"]) == (old_row["id"], "t-old", "read")
+
+
+def test_a_replaced_token_whose_expiration_the_host_removed_is_shown_as_active(host: Host) -> None:
+    old = host.generate("ann", "t-old")
+    model = host.access_tokens.model
+    with host.app.app_context():
+        tokens.rotate("ann", old.token.id)
+        host.db.session.execute(sa.update(model).where(model.id == old.token.id).values(expires_at=None))
+        host.db.session.commit()
+    answer = host.client("ann").get(PAGE)
+    assert answer.status_code == 200
+    assert "Replaced" not in answer.text
 
 
 def test_without_an_overlap_the_page_says_that_the_old_token_no_longer_works(host: Host) -> None:

@@ -10,7 +10,7 @@ from . import secret as _secret
 from .policy import TokenRefused
 from .secret import Digest, Secret
 from .state import UNLIMITED, State, current_state
-from .store.adoption import Candidate, NotAdoptable, adopt_missing, candidate
+from .store.adoption import Candidate, NotAdoptable, adopt_missing, candidate, no_such_owner
 from .store.entities import Token, status_at
 from .store.owners import unknown_owners
 from .store.reads import get
@@ -42,7 +42,7 @@ class Outcome:
     adopted: int = 0
     present: int = 0
     """Tokens that were there already, with the same secret and owner."""
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[tuple[int, ValueError]] = field(default_factory=list)
     """The places of the entries that cannot be adopted, and why. Nothing is adopted where there is one."""
 
 
@@ -103,17 +103,15 @@ def adopt_all(entries: Sequence[Entry], *, allow_uuid4: bool = False, dry_run: b
         try:
             owners[place] = _validate_owner(state, entry.owner_id)
         except ValueError as refused:
-            outcome.problems.append((place, str(refused)))
+            outcome.problems.append((place, refused))
     unknown = unknown_owners(state, owners.values())  # first: the host's scopes loader may not expect them
     for place, owner_id in owners.items():
         try:
             if owner_id in unknown:
-                raise TokenRefused("No owner has this ID.", "owner_id")
+                raise no_such_owner()
             prepared[place] = _prepare(state, entries[place], allow_uuid4)
         except ValueError as refused:
-            of_scopes = getattr(refused, "field", None) == "scopes"
-            declared = f" The declared scopes are: {', '.join(state.scopes)}." if of_scopes else ""
-            outcome.problems.append((place, f"{refused}{declared}"))
+            outcome.problems.append((place, refused))
     prepared = _without_repeated(prepared, outcome)
     places = list(prepared)
     try:
@@ -123,7 +121,7 @@ def adopt_all(entries: Sequence[Entry], *, allow_uuid4: bool = False, dry_run: b
     else:
         outcome.adopted = found.count(None)
         outcome.present += len(found) - outcome.adopted
-    outcome.problems.sort()
+    outcome.problems.sort(key=lambda problem: problem[0])
     return outcome
 
 
@@ -257,7 +255,8 @@ def _without_repeated(prepared: dict[int, Candidate], outcome: Outcome) -> dict[
         elif owner_id == one.token.owner_id:
             outcome.present += 1
         else:
-            outcome.problems.append(
-                (place, "An earlier entry has the same secret for another owner. Remove the wrong one.")
+            refused = TokenRefused(
+                "An earlier entry has the same secret for another owner. Remove the wrong one.", "secret"
             )
+            outcome.problems.append((place, refused))
     return kept

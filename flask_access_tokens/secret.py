@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256, sha512
-from itertools import chain
 from typing import BinaryIO
 from zlib import crc32
 
@@ -219,8 +218,9 @@ def _next_secrets(
         # As words, which the pattern has to match as a whole, and wherever else it matches.
         shortened = _LONG_RUN.sub(" ", text)
         words = _BETWEEN_WORDS.split(shortened)
-        parts = ((*word.split("|"), word.strip("_|~-"), *_JOINED_WORD.findall(word)) for word in list(words))
-        words += chain.from_iterable(parts)
+        words += [
+            part for word in words for part in (*word.split("|"), word.strip("_|~-"), *_JOINED_WORD.findall(word))
+        ]
         words += _VISIBLE.findall(shortened)
         texts = [word for word in dict.fromkeys(words) if _SHORTEST_WORD <= len(word) <= MAX_LENGTH]
         texts += [match[0] for match in adopted.finditer(shortened)]

@@ -16,7 +16,7 @@ View = Callable[[], Response]
 blueprint = Blueprint("access_tokens_api", __name__)
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-"""Taken by each route, so that a closed endpoint is not found by any of them."""
+"""Taken by each route, so that none of these tells of a closed endpoint."""
 
 
 def _add(endpoint: str, rule: str, views: Mapping[str, View]) -> None:

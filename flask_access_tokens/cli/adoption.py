@@ -12,7 +12,7 @@ import click
 
 from ..adoption import Entry, adopt_all
 from ..secret import Digest, Secret
-from .group import commands, report_errors
+from .group import commands, refusal_text, report_errors
 
 DEFAULT_NAME = "Adopted key"
 
@@ -37,7 +37,7 @@ def adopt(file: BinaryIO, dry_run: bool, allow_uuid4: bool) -> None:
     """
     lines, entries, problems = _read(file)
     outcome = adopt_all(entries, allow_uuid4=allow_uuid4, dry_run=dry_run or bool(problems))
-    problems = sorted(problems + [(lines[place], reason) for place, reason in outcome.problems])
+    problems = sorted(problems + [(lines[place], refusal_text(refused)) for place, refused in outcome.problems])
     if problems:
         raise click.ClickException("\n".join(["Nothing was adopted. Correct these lines:", *_by_reason(problems)]))
     if dry_run:

@@ -15,7 +15,7 @@ from ..store.connections import error_summary
 from ..store.reads import find_each
 from ..store.rotation import iter_successors
 from .group import commands, report_errors, time_text
-from .output import cell, counted, json_option, print_cells, print_json, status_text
+from .output import cell, counted, json_option, print_cells, print_json, token_cells
 from .patterns import FORMATS
 
 _BATCH = 500
@@ -43,14 +43,14 @@ def delete_all_found(as_json: bool) -> None:
     """Delete the tokens of all secrets on standard input, and print those that were deleted."""
     state = current_state()
     found = _tokens_of_input(state)
-    deleted: list[UUID] = []
+    deleted: set[UUID] = set()
     successors: dict[UUID, tokens.Token] = {}
     try:
         while batch := list(islice(found, _BATCH)):
             # First: a deletion ends the link between a token and its successor.
             successors |= {each.id: each for each in iter_successors(state, [token.id for token in batch])}
             for token in tokens.delete_many(batch, by="cli"):
-                deleted.append(token.id)
+                deleted.add(token.id)
                 _print_token(state, token, as_json)
     except tokens.StoreError as error:
         # Now: the next run does not find those tokens, and cannot name their successors.
@@ -60,9 +60,7 @@ def delete_all_found(as_json: bool) -> None:
             " Run the command again with the same text."
         ) from None
     click.echo(f"{counted(len(deleted), 'token')} deleted.", err=True)
-    for token_id in deleted:
-        successors.pop(token_id, None)
-    _report_successors(successors.values())
+    _report_successors(each for key, each in successors.items() if key not in deleted)
 
 
 @commands.command("pattern")
@@ -105,15 +103,8 @@ def _print_token(state: State, token: tokens.Token, as_json: bool) -> None:
     if as_json:
         print_json(token)
         return
-    print_cells(
-        str(token.id),
-        token.owner_id,
-        token.name,
-        token.hint,
-        status_text(state, token),
-        time_text(token.last_used_at),
-        "has a successor" if token.replaced else "-",
-    )
+    successor = "has a successor" if token.replaced else "-"
+    print_cells(*token_cells(state, token), time_text(token.last_used_at), successor)
 
 
 def _report_successors(successors: Iterable[tokens.Token]) -> None:

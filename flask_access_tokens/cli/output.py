@@ -50,9 +50,13 @@ def _json_value(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def status_text(state: State, token: Token) -> str:
-    """Return the status of a token, or "owner gone" where its owner does not exist or may not act."""
-    return "owner gone" if checks_owner(state) and token.owner is None else token.status
+def token_cells(state: State, token: Token) -> tuple[str, ...]:
+    """Return the ID, owner, name, hint and status of a token.
+
+    The status is "owner gone" where the owner does not exist or may not act.
+    """
+    status = "owner gone" if checks_owner(state) and token.owner is None else token.status
+    return str(token.id), token.owner_id, token.name, token.hint, status
 
 
 def counted(number: int, noun: str) -> str:

@@ -6,7 +6,7 @@ from .. import policy, secret, tokens
 from ..state import State, current_state
 from .group import commands, no_such_token, report_errors, time_text
 from .leaks import delete_all_found
-from .output import counted, json_option, print_cells, print_json, status_text
+from .output import counted, json_option, print_cells, print_json, token_cells
 
 _COLUMNS = (
     "TOKEN ID",
@@ -71,11 +71,7 @@ def list_(owner_id: str | None, as_json: bool) -> None:
             print_json(token)
             continue
         print_cells(
-            str(token.id),
-            token.owner_id,
-            token.name,
-            token.hint,
-            status_text(state, token),
+            *token_cells(state, token),
             " ".join(token.scopes) or "-",
             time_text(token.created_at),
             time_text(token.expires_at),

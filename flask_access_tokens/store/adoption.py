@@ -46,9 +46,14 @@ class NotAdoptable(TokenRefused):
     :param problems: the places of the candidates, and why.
     """
 
-    def __init__(self, problems: Sequence[tuple[int, str]]) -> None:
-        super().__init__(problems[0][1])
+    def __init__(self, problems: Sequence[tuple[int, TokenRefused]]) -> None:
+        super().__init__(str(problems[0][1]))
         self.problems = problems
+
+
+def no_such_owner() -> TokenRefused:
+    """Return the refusal of an owner who does not exist."""
+    return TokenRefused("No owner has this ID.", "owner_id")
 
 
 def candidate(state: State, token: Token, secret: Secret | Digest) -> Candidate:
@@ -107,9 +112,9 @@ def _find(state: State, candidates: Sequence[Candidate], *, lock: bool = False) 
     problems = []
     for place, (one, row) in enumerate(zip(candidates, matches, strict=True)):
         if one.token.owner_id in unknown:
-            problems.append((place, "No owner has this ID."))
+            problems.append((place, no_such_owner()))
         elif row is not None and not is_of_owner(row, one.token.owner_id):
-            problems.append((place, "Another owner has a token with this secret."))
+            problems.append((place, TokenRefused("Another owner has a token with this secret.", "secret")))
     if problems:
         raise NotAdoptable(problems)
     return [None if row is None else row.id for row in matches]

@@ -148,6 +148,7 @@ def _prepare(state: State, entry: Entry, allow_uuid4: bool) -> Candidate:
         last_used_at=used,
         last_used_from=None,
         hint=_secret.hint(secret),
+        generated_by=None,
         replaces=None,
         replaced=False,
         status=status_at(moment, created, expires),

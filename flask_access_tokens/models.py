@@ -67,6 +67,7 @@ class AccessTokenMixin:
     expires_at: Mapped[datetime | None] = mapped_column(_timestamp())
     last_used_at: Mapped[datetime | None] = mapped_column(_timestamp())
     last_used_from: Mapped[str | None] = mapped_column(_string(255))
+    generated_by: Mapped[str | None] = mapped_column(_string(255))
     replaces: Mapped[uuid.UUID | None] = mapped_column(Uuid, unique=True)
     noticed_days: Mapped[int | None] = mapped_column(Integer)
     nonce: Mapped[str | None] = mapped_column(_string(32), unique=True)

@@ -58,6 +58,15 @@ def validate_owner_id(owner_id: object) -> str:
     return text
 
 
+def validate_actor(by: object) -> str | None:
+    """Return who acts as text; None where that is not known.
+
+    :param by: the ID of an owner or of an operator, or another word for who acts.
+    :raises ValueError: where it does not have the form of an owner ID.
+    """
+    return None if by is None else validate_owner_id(by)
+
+
 def validate_name(name: str) -> str:
     """Return a name without surrounding blanks.
 

@@ -44,13 +44,15 @@ def rotate(
         overlap.
     :param lifetime_days: days until the successor expires, -1 for never; None for the lifetime of the predecessor, or
         the maximum where that is shorter.
-    :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
+    :param by: who acts, for the signal and ``generated_by``: an owner ID, the ID of an operator, ``"cli"`` or another
+        word of yours.
     :return: the successor and its secret.
     :raises AlreadyReplaced: where the token has a successor.
     :raises TokenRefused: where the owner has no such token, the overlap or the lifetime is not allowed, or the owner
         holds as many tokens as they may; nothing is changed then. A pair counts once.
     :raises StoreError: where the database cannot be used.
     """
+    by = policy.validate_actor(by)
     hours = policy.validate_overlap(overlap_hours)
     days = None if lifetime_days is None else policy.validate_lifetime(lifetime_days)
     token = get(owner_id, token_id)
@@ -81,7 +83,7 @@ def rotate_own(token: Token) -> tuple[NewToken, Token]:
     if successor.replaced or successor.last_used_at is not None or has_other_successor(state, token):
         token_reused.send(state.app, token=token)
         raise SuccessorUsed(_("This token was already rotated. Rotate the token that replaced it."))
-    new = _successor(state, successor, token, clock.now(), None)
+    new = _successor(state, successor, token, clock.now(), None, "token")
     insert_again(state, new, successor, token)
     token_deleted.send(state.app, token=successor, by="token")
     token_rotated.send(state.app, token=new.token, predecessor=token, by="token")
@@ -117,7 +119,7 @@ def _replace(
 ) -> tuple[NewToken, Token]:
     moment = clock.now()
     ends = moment + timedelta(hours=overlap_hours)
-    new = _successor(state, token, token, moment, lifetime_days)
+    new = _successor(state, token, token, moment, lifetime_days, by)
     insert_successor(state, new, token, ends, nonce)
     # Not read again: if that failed, the successor would be there, and its secret lost.
     predecessor = as_replaced(token, moment, ends)
@@ -125,7 +127,9 @@ def _replace(
     return new, predecessor
 
 
-def _successor(state: State, like: Token, replaced: Token, moment: datetime, lifetime_days: int | None) -> NewToken:
+def _successor(
+    state: State, like: Token, replaced: Token, moment: datetime, lifetime_days: int | None, by: str | None
+) -> NewToken:
     """Return a new successor of a token.
 
     :param like: the token whose owner, name, description, scopes and lifetime it takes over.
@@ -141,5 +145,6 @@ def _successor(state: State, like: Token, replaced: Token, moment: datetime, lif
         name=like.name,
         description=like.description,
         scopes=tuple(scope for scope in allowed if scope in like.scopes),
+        by=by,
         replaces=replaced.id,
     )

@@ -6,7 +6,7 @@ from blinker import Namespace
 
 _namespace = Namespace()
 
-_BY = "by (who acted, where that is known)"
+_BY = "by (who acted, where that is known) and reason (where one was given)"
 
 token_generated = _namespace.signal("token-generated", f"Sent after a token was generated. Keywords: token, {_BY}.")
 token_used = _namespace.signal(
@@ -34,6 +34,6 @@ token_rejected = _namespace.signal(
 )
 
 
-def acting(by: str | None) -> dict[str, Any]:
-    """Return the keyword of a signal that says who acted: an owner ID or ``"cli"``, for example."""
-    return {} if by is None else {"by": by}
+def acting(by: str | None, reason: str | None = None) -> dict[str, Any]:
+    """Return the keywords of a signal that say who acted, an owner ID or ``"cli"`` for example, and why."""
+    return {key: value for key, value in (("by", by), ("reason", reason)) if value is not None}

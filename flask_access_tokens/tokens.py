@@ -73,6 +73,7 @@ def generate(
     scopes: Iterable[str] = (),
     nonce: str | None = None,
     by: str | None = None,
+    reason: str | None = None,
 ) -> NewToken:
     """Generate a token for an owner and commit it.
 
@@ -82,7 +83,9 @@ def generate(
     :param lifetime_days: days until the token expires; None for the configured default, -1 for never.
     :param scopes: the names of declared scopes that this owner may grant.
     :param nonce: text of 1 to 32 characters for which at most one token is ever generated.
-    :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
+    :param by: who acts, for the signal and ``generated_by``: an owner ID, the ID of an operator, ``"cli"`` or another
+        word of yours.
+    :param reason: why, for the signal.
     :return: the token and its secret.
     :raises TokenRefused: where a name, lifetime or scope is not allowed, or the owner holds as many tokens as they
         may; nothing is stored then.
@@ -92,7 +95,7 @@ def generate(
     if nonce is not None and not 0 < len(nonce) <= MAX_NONCE:
         raise ValueError(f"A nonce is text of 1 to {MAX_NONCE} characters.")
     state = current_state()
-    owner = policy.validate_owner_id(owner_id)
+    owner, by = policy.validate_owner_id(owner_id), policy.validate_actor(by)
     granted = policy.validate_scopes(owner, scopes)
     days = policy.default_lifetime() if lifetime_days is None else policy.validate_lifetime(lifetime_days)
     new = new_token(
@@ -103,9 +106,10 @@ def generate(
         name=policy.validate_name(name),
         description=policy.validate_description(description),
         scopes=granted,
+        by=by,
     )
     insert_new(state, new, nonce)
-    token_generated.send(state.app, token=new.token, **acting(by))
+    token_generated.send(state.app, token=new.token, **acting(by, reason))
     return new
 
 
@@ -191,10 +195,11 @@ def delete_all(owner_id: object, *, by: str | None = None) -> int:
     return _delete_where(state, of_owner(state, owner), owner, by=by)
 
 
-def delete_many(found: Iterable[Token], *, by: str | None = None) -> list[Token]:
+def delete_many(found: Iterable[Token], *, by: str | None = None, reason: str | None = None) -> list[Token]:
     """Delete tokens of any owners, such as those of :func:`find_all`, and commit, in batches.
 
     :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
+    :param reason: why, for the signal.
     :return: those that were deleted, which excludes those that were no longer there.
     :raises StoreError: where the database cannot be used; the batches before stay deleted.
     """
@@ -204,7 +209,7 @@ def delete_many(found: Iterable[Token], *, by: str | None = None) -> list[Token]
         gone = delete_tokens(state, batch)
         deleted += gone
         for token in gone:
-            token_deleted.send(state.app, token=token, **acting(by))
+            token_deleted.send(state.app, token=token, **acting(by, reason))
     return deleted
 
 

@@ -104,8 +104,8 @@ def test_list_shows_hints_and_no_secret_and_no_formula(stored_host: Host) -> Non
     rows = [line.split("\t") for line in anns.stdout.splitlines()]
     assert {row[2] for row in rows[1:]} == {"'=1+1", "'+x", "'-x", "'@x", "laptop"}
     assert {row[0] for row in rows[1:]} == {str(new.token.id) for new in made}
-    assert {len(row) for row in rows} == {10}
-    assert "\tnever\tnever\t-\n" in everybody.stdout
+    assert {len(row) for row in rows} == {11}
+    assert "\tnever\tnever\t-\t-\n" in everybody.stdout
 
 
 def test_list_shows_where_a_token_was_used_from_and_no_formula(host: Host) -> None:

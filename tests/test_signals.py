@@ -58,6 +58,17 @@ def test_no_signal_is_sent_for_what_did_not_happen(host: Host, received: Receive
     assert received == []
 
 
+def test_the_signals_of_an_operator_carry_who_acted_and_why(host: Host, received: Received) -> None:
+    with host.app.app_context():
+        new = tokens.generate("ann", "laptop", by="operator 7", reason="asked for by phone")
+        tokens.delete_many([new.token], by="operator 7", reason="lost laptop")
+    reasons = [(name, sent["by"], sent["reason"]) for name, _, sent in received]
+    assert reasons == [
+        ("token-generated", "operator 7", "asked for by phone"),
+        ("token-deleted", "operator 7", "lost laptop"),
+    ]
+
+
 def test_every_token_deleted_by_delete_all_and_prune_is_signaled(
     host: Host, received: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:

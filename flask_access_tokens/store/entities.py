@@ -26,6 +26,7 @@ class Token:
         "created_at",
         "description",
         "expires_at",
+        "generated_by",
         "hint",
         "id",
         "last_used_at",
@@ -49,6 +50,8 @@ class Token:
     last_used_from: str | None
     """The address and the ``User-Agent`` of the last use, where ``ACCESS_TOKENS_LAST_USED_FROM`` is on."""
     hint: str
+    generated_by: str | None
+    """Who generated the token, where it was not its owner: the ID of an operator, or ``"cli"``."""
     replaces: uuid.UUID | None
     """The ID of the predecessor."""
     replaced: bool

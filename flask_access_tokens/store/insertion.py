@@ -32,11 +32,13 @@ def new_token(
     name: str,
     description: str,
     scopes: tuple[str, ...],
+    by: str | None,
     replaces: uuid.UUID | None = None,
 ) -> NewToken:
     """Return a new token with its secret, which is not stored yet. The values are validated already.
 
     :param lifetime_days: days, or -1 for a token that never expires.
+    :param by: who generates it, where that is known.
     """
     expires = None if lifetime_days == UNLIMITED else created + timedelta(days=lifetime_days)
     secret = _secret.generate(state.prefixes[0])
@@ -51,6 +53,7 @@ def new_token(
         last_used_at=None,
         last_used_from=None,
         hint=_secret.hint(secret),
+        generated_by=None if by in (owner_id, "token") else by,  # a program with the token acts for the owner
         replaces=replaces,
         replaced=False,
         status=status_at(created, created, expires),

@@ -23,6 +23,7 @@ COLUMNS = (
     "last_used_at",
     "last_used_from",
     "hint",
+    "generated_by",
     "replaces",
 )
 """The columns that make a token, in the order in which they are selected."""
@@ -45,7 +46,7 @@ def select_tokens(state: State, *more: str) -> Select[Any]:
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
     """Return the token of a row that :func:`select_tokens` selected, with its status at a time."""
     id_, owner_id, name, description, scopes, created_at, expires_at, last_used_at = row[:8]
-    last_used_from, hint, replaces, replaced = row[8:FURTHER]
+    last_used_from, hint, generated_by, replaces, replaced = row[8:FURTHER]
     created_at, expires_at = as_utc(created_at), expires_at and as_utc(expires_at)
     return Token(
         id_,
@@ -58,6 +59,7 @@ def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
         last_used_at and as_utc(last_used_at),
         last_used_from,
         hint,
+        generated_by,
         replaces,
         replaced,
         status_at(moment, created_at, expires_at, replaced=replaced),

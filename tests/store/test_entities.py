@@ -25,6 +25,7 @@ PUBLIC = {
     "last_used_at",
     "last_used_from",
     "hint",
+    "generated_by",
     "replaces",
     "replaced",
     "status",

@@ -38,7 +38,7 @@ LAYERS = (
 
 SIDEWAYS = {
     ("page.identity", "api.credentials"),
-    ("page.views", "api.routes"),
+    ("page.responses", "api.routes"),
     ("cli.routes", "api.routes"),
 }
 """The exceptions: the list of guarded routes is shown in three places, and the page refuses credentials."""

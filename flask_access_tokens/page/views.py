@@ -2,19 +2,15 @@
 
 import functools
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Any
 
 from flask import (
     Blueprint,
     Response,
     abort,
-    current_app,
     jsonify,
-    make_response,
     redirect,
-    render_template,
     send_from_directory,
     url_for,
 )
@@ -23,22 +19,21 @@ from flask_wtf.csrf import CSRFError
 from itsdangerous import BadSignature
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from werkzeug.exceptions import Forbidden, NotFound, ServiceUnavailable
-from werkzeug.routing import BuildError
+from werkzeug.exceptions import Forbidden, NotFound
 
 from .. import clock, texts, tokens
-from ..api import routes
-from ..api.routes import Route
 from ..session_user import check_csrf
 from ..state import current_state, logger
-from ..store.connections import RETRY_AFTER, error_summary
+from ..store.connections import error_summary
 from ..texts import gettext as _
 from ..tokens import AlreadyGenerated, AlreadyReplaced, NewToken, Token, TokenRefused
 from .assets import FOLDER, asset_url
 from .forms import DeleteForm, GenerateForm, blank_form, edit_form, linked_form, rotate_form, sent_form
 from .headers import wants_fragment, watch_request
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
-from .panel import Panel, list_params
+from .own_panel import OwnPanel, list_params
+from .panel import Panel
+from .responses import about_new, expired_message, render, scope_needed, store_errors_as_503
 from .signed import sent_notice, sign_notice
 
 blueprint = Blueprint("access_tokens", __name__, template_folder="templates")
@@ -48,22 +43,12 @@ blueprint.url_value_preprocessor(watch_request)
 View = Callable[..., ResponseReturnValue]
 
 
-@contextmanager
-def _store_errors_as_503() -> Iterator[None]:
-    try:
-        yield
-    except tokens.StoreError as error:
-        logger.error("The access token page cannot use its database: %s", error_summary(error))
-        message = _("Access tokens cannot be reached now. Try again in a moment.")
-        raise ServiceUnavailable(message, retry_after=RETRY_AFTER) from None
-
-
 def _for_owner(view: View) -> View:
     """Call a view with the owner ID of whoever is signed in; everybody else is answered before it runs."""
 
     @functools.wraps(view)
     def answer(**arguments: Any) -> ResponseReturnValue:
-        with _store_errors_as_503():
+        with store_errors_as_503():
             return view(require_owner(), **arguments)
 
     return answer
@@ -105,9 +90,9 @@ def generate(owner: str) -> ResponseReturnValue:
     except (CSRFError, BadSignature) as error:
         if not form.is_ours:
             message = _("This form has expired. Nothing was changed; please fill it in again.")
-            return _render_expired(owner, error, message, form=blank_form(owner), scope_needed=_scope_needed())
+            return _render_expired(owner, error, message, form=blank_form(owner), scope_needed=scope_needed())
         form.renew_nonce()
-        return _render_expired(owner, error, form=form, scope_needed=_scope_needed())
+        return _render_expired(owner, error, form=form, scope_needed=scope_needed())
     if not form.validate():
         return _render_form(owner, form, status=422)
     try:
@@ -216,7 +201,7 @@ def use(owner: str, token: Token) -> ResponseReturnValue:
 
 @blueprint.get("/assets/<path:name>")
 def asset(name: str) -> ResponseReturnValue:
-    with _store_errors_as_503():
+    with store_errors_as_503():
         if not may_fetch_assets():
             abort(404)
     response = send_from_directory(FOLDER, name, max_age=86400)
@@ -230,18 +215,11 @@ def _require_self_service() -> None:
 
 
 def _render(owner: str, *, status: int = 200, **shown: Any) -> Response:
-    """Render the panel: alone for htmx, which swaps answers with status 200, and in the host's layout otherwise."""
-    panel = Panel(owner, **shown)
-    if wants_fragment():
-        return make_response(render_template("access_tokens/_panel.html", access_tokens_shown=panel))
-    return make_response(render_template("access_tokens/page.html", access_tokens_shown=panel), status)
+    return render(OwnPanel(owner, **shown), status)
 
 
 def _render_created(owner: str, created: NewToken, **shown: Any) -> Response:
-    guarded = _guarded_routes()
-    opened = [route for route in guarded if set(route.guard.scopes) <= set(created.token.scopes)]
-    useless = bool(guarded) and not opened
-    return _render(owner, created=created, url=_example_url(opened), useless=useless, **shown)
+    return _render(owner, created=created, **about_new(created.token), **shown)
 
 
 def _render_already_rotated(owner: str) -> Response:
@@ -258,12 +236,12 @@ def _render_done(owner: str, notice: str) -> ResponseReturnValue:
 
 
 def _render_form(owner: str, form: GenerateForm, **shown: Any) -> Response:
-    return _render(owner, form=form, scope_needed=_scope_needed(), **shown)
+    return _render(owner, form=form, scope_needed=scope_needed(), **shown)
 
 
 def _render_expired(owner: str, error: Exception, message: str = "", **shown: Any) -> Response:
     logger.info("A form of the access token page was refused: %s", error)
-    message = message or _("This form has expired. Nothing was changed; please send it again.")
+    message = message or expired_message()
     return _render(owner, notice=message, is_error=True, status=400, **shown)
 
 
@@ -285,7 +263,7 @@ def access_tokens_panel(context: Context) -> Panel | None:
             return shown
     try:
         owner = current_owner_or_none()
-        return None if owner is None else Panel(owner, embedded=True)
+        return None if owner is None else OwnPanel(owner, embedded=True)
     except tokens.StoreError as error:
         logger.error("The access tokens of a page cannot be listed: %s", error_summary(error))
         return None
@@ -294,22 +272,3 @@ def access_tokens_panel(context: Context) -> Panel | None:
 @blueprint.app_context_processor
 def _template_globals() -> dict[str, Any]:
     return {"access_tokens_panel": access_tokens_panel, "access_tokens_asset": asset_url}
-
-
-def _scope_needed() -> bool:
-    """Return whether the application has guarded routes, and none that a token without scopes opens."""
-    guarded = _guarded_routes()
-    return bool(guarded) and all(route.guard.scopes for route in guarded)
-
-
-def _guarded_routes() -> list[Route]:
-    return [route for route in routes.guarded_routes(current_app) if route.reachable]
-
-
-def _example_url(opened: Iterable[Route]) -> str:
-    """Return the URL of the first of these routes that a curl command can call as it stands; "" if there is none."""
-    for route in opened:
-        if route.method == "GET" and "<" not in route.rule and not route.guard.hook:
-            with suppress(BuildError):  # its subdomain is a parameter
-                return url_for(route.endpoint, _external=True)
-    return ""

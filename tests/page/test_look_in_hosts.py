@@ -11,13 +11,13 @@ from jinja2 import DictLoader
 from playwright.sync_api import expect
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from flask_access_tokens.page import panel
+from flask_access_tokens.page import own_panel
 from host import Host
 from htmx import layout, set_up_host
 from sites import Site, announcement, generate, send
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "page.md"
-TEMPLATES = Path(panel.__file__).parent / "templates" / "access_tokens"
+TEMPLATES = Path(own_panel.__file__).parent / "templates" / "access_tokens"
 
 
 def test_the_panel_works_under_a_nonce_based_content_security_policy(
@@ -145,7 +145,7 @@ def every_answer(host: Host, prefix: str = "/access-tokens", base: str = "http:/
 def test_a_host_overrides_any_partial_with_a_file_of_the_same_name(
     make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panel, "PAGE_SIZE", 1)
+    monkeypatch.setattr(own_panel, "PAGE_SIZE", 1)
     host = make_host()
     pages: dict[str, str] = {}
     host.app.jinja_loader = DictLoader(pages)

@@ -71,6 +71,20 @@ def check_csrf(state: State) -> None:
             raise CSRFError(error.args[0]) from None
 
 
+def other_id_problem(user: Any, user_id: Any) -> str | None:
+    """Return what is wrong with an ID in the session that is not the user's key; None where it is, or is not known."""
+    mapped = inspect(user, raiseerr=False)
+    identity = getattr(mapped, "identity", None)
+    if mapped is None or not identity or [str(key) for key in identity] == [str(user_id)]:
+        return None
+    name = type(user).__name__
+    key = mapped.mapper.get_property_by_column(mapped.mapper.primary_key[0]).key
+    return (
+        f"{name}.get_id() is not the primary key of {name}. Tokens belong to what it returns, and are lost where that"
+        f" changes, for example with the password. Pass the key: AccessTokens(app, db, owner={name}.{key})."
+    )
+
+
 def watch_flask_login(app: Flask) -> None:
     """Note on which requests Flask-Login took the user from a header rather than from the session."""
     with contextlib.suppress(ImportError), warnings.catch_warnings():
@@ -110,21 +124,11 @@ def _flask_login_user(state: State) -> Any:
 
 
 def _warn_of_other_id(state: State, user: Any, user_id: Any) -> None:
-    """Log once that the ID in the session is not the user's key: it may change, and tokens would be lost."""
-    mapped = inspect(user, raiseerr=False)
-    if state.warned_of_other_id or mapped is None or not getattr(mapped, "identity", None):
-        return
-    if [str(key) for key in mapped.identity] != [str(user_id)]:
+    """Log once that the ID in the session is not the user's key."""
+    problem = None if state.warned_of_other_id else other_id_problem(user, user_id)
+    if problem is not None:
         state.warned_of_other_id = True
-        name = type(user).__name__
-        logger.warning(
-            "%s.get_id() is not the primary key of %s. Tokens belong to what it returns, and are lost where that"
-            " changes, for example with the password. Pass the key: AccessTokens(app, db, owner=%s.%s).",
-            name,
-            name,
-            name,
-            mapped.mapper.get_property_by_column(mapped.mapper.primary_key[0]).key,
-        )
+        logger.warning("%s", problem)
 
 
 def _owner_id(state: State, found: Any) -> str | None:

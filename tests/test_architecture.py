@@ -23,7 +23,7 @@ PACKAGE = ROOT / "flask_access_tokens"
 LAYERS = (
     {"__init__"},
     {"extension"},
-    {"page", "api", "cli", "configuration"},
+    {"page", "api", "cli", "doctor", "configuration"},
     {"session_user"},
     {"notices"},
     {"tokens"},
@@ -32,7 +32,7 @@ LAYERS = (
     {"policy"},
     {"state"},
     {"models"},
-    {"clock", "places", "secret", "signals", "strength", "texts"},
+    {"clock", "finding", "places", "secret", "signals", "strength", "texts"},
 )
 """Modules and packages from the top down. Each imports from the layers below its own, and from no other."""
 
@@ -40,8 +40,12 @@ SIDEWAYS = {
     ("page.identity", "api.credentials"),
     ("page.responses", "api.routes"),
     ("cli.routes", "api.routes"),
+    ("doctor.guards", "api.routes"),
+    ("cli.routes", "doctor.guards"),
+    ("cli.tokens", "doctor.peppers"),
 }
-"""The exceptions: the list of guarded routes is shown in three places, and the page refuses credentials."""
+"""The exceptions: the list of guarded routes is shown in four places, the page refuses credentials, and commands print
+findings."""
 
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 RUNS = {"commit", "execute", "exec_driver_sql", "scalar", "scalars", "flush", "rollback"}

@@ -153,7 +153,7 @@ def test_every_make_target_is_described() -> None:
     assert [target for target in targets.split() if f"`make {target}`" not in page("contributing")] == []
 
 
-MODULES = {path.stem for path in Path(flask_access_tokens.__file__).parent.glob("*.py")} - {"tokens"}
+MODULES = {path.stem for path in Path(flask_access_tokens.__file__).parent.iterdir()} - {"tokens"}
 
 
 def page(name: str) -> str:

@@ -62,7 +62,7 @@ def test_a_pepper_is_rotated_without_losing_a_token_that_is_used(
     assert "1 tokens are not keyed under the newest pepper" in counts
     peppered(stored_host, "two")
     assert [status(text) for text in (plain, keyed, unused)] == [200, 200, 401]
-    assert "1 tokens are keyed under a pepper that is not configured" in stored_host.call("list").stderr
+    assert "1 token is keyed under a pepper that is not configured" in stored_host.call("list").stderr
     peppered(stored_host)
     assert [status(text) for text in (plain, keyed, unused)] == [401, 401, 401]
     assert "3 tokens are keyed under a pepper that is not configured" in stored_host.call("list").stderr

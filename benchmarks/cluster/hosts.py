@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_access_tokens import tokens
-from flask_access_tokens.store.settings import settings_problems
+from flask_access_tokens.store.settings import settings_findings
 from host import Host
 from workers import Gunicorn
 
@@ -98,9 +98,9 @@ def delete(host: Host, owner: str, token_id: object) -> bool:
 
 
 def problems(url: str, **config: Any) -> list[str]:
-    """What the package finds wrong with the settings of a host's connections."""
+    """The codes of what the package finds wrong with the settings of a host's connections."""
     with in_process(url, **config) as host, host.app.app_context():
-        return settings_problems(host.app.extensions["access_tokens"])
+        return [finding.code for finding in settings_findings(host.app.extensions["access_tokens"])]
 
 
 def owned_by(host: Host, owner: str) -> list[tokens.Token]:

@@ -4,6 +4,7 @@ import click
 from flask import current_app
 
 from ..api import routes
+from ..doctor.guards import guard_findings
 from ..state import current_state
 from .group import commands, report_errors
 from .output import json_option, print_cells, print_json
@@ -15,24 +16,14 @@ from .output import json_option, print_cells, print_json
 @report_errors
 def routes_(check: bool, as_json: bool) -> None:
     """List the guarded routes with the scopes they require."""
-    problems = []
-    declared = current_state().scopes
     for route in routes.guarded_routes(current_app):
         if as_json:
             print_json(route)
         else:
             print_cells(route.method, route.rule, _requirement(route.guard))
-        if not route.reachable:
-            problems.append(f"{route.method} {route.rule}: {route.endpoint} is not reachable; another rule matches.")
-        undeclared = [scope for scope in route.guard.scopes if scope not in declared]
-        if undeclared:
-            problems.append(f"{route.method} {route.rule}: no token can have {' '.join(undeclared)}; declare it.")
-    for endpoint in routes.misplaced_endpoints(current_app):
-        problems.append(f"{endpoint} is guarded outside its route: put @token_required below the route's decorator.")
-    for endpoint in routes.routeless_endpoints(current_app):
-        problems.append(f"{endpoint} is guarded, but has no rule.")
+    problems = list(guard_findings(current_state()))
     for problem in problems:
-        click.echo(problem, err=True)
+        click.echo(problem.message, err=True)
     if check and problems:
         raise SystemExit(1)
 

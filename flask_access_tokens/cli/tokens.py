@@ -3,6 +3,7 @@
 import click
 
 from .. import policy, secret, tokens
+from ..doctor.peppers import pepper_findings
 from ..state import State, current_state
 from .group import commands, no_such_token, report_errors, time_text
 from .leaks import delete_all_found
@@ -140,11 +141,10 @@ def prune(expired_days: str, orphans: bool, dry_run: bool) -> None:
 
 def _report_peppers(state: State) -> None:
     """Print how many rows are not yet keyed under the newest pepper, and how many can no longer be accepted."""
-    newest, *older = secret.schemes(state.peppers)
+    _, *older = secret.schemes(state.peppers)
     counts = tokens.count_by_scheme()
     waiting = sum(counts.get(scheme, 0) for scheme in older)
-    lost = sum(count for scheme, count in counts.items() if scheme not in (newest, *older))
     if waiting and state.peppers:
         click.echo(f"{waiting} tokens are not keyed under the newest pepper; each will be when next used.", err=True)
-    if lost:
-        click.echo(f"{lost} tokens are keyed under a pepper that is not configured, and are refused.", err=True)
+    for finding in pepper_findings(state, counts):
+        click.echo(finding.message, err=True)

@@ -99,6 +99,13 @@ def reading(state: State) -> Iterator[Connection | Session]:
         yield _reader(state, session)
 
 
+@contextmanager
+def reading_connection(state: State) -> Iterator[Connection]:
+    """Yield the connection that :func:`reading` reads on."""
+    with reading(state) as reader:
+        yield reader if isinstance(reader, Connection) else session_connection(state, reader)
+
+
 def read_again(state: State, error: DBAPIError) -> bool:
     """Return whether to read again after an error: the server had closed the pooled connection.
 

@@ -1,9 +1,9 @@
 """The settings that a cluster needs; ``make cluster`` asks on a cluster."""
 
-from flask_access_tokens.store.settings import settings_problems
+from flask_access_tokens.store.settings import settings_findings
 from host import Host
 
 
-def test_a_single_server_has_no_problems(stored_host: Host) -> None:
+def test_a_single_server_breaks_no_promise(stored_host: Host) -> None:
     with stored_host.app.app_context():
-        assert settings_problems(stored_host.app.extensions["access_tokens"]) == []
+        assert settings_findings(stored_host.app.extensions["access_tokens"]) == []

@@ -33,6 +33,9 @@ MAX_INTERVAL = 366 * 24 * 60 * 60
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 """A scope-token (RFC 6749 §3.3)."""
 
+OWN_BLUEPRINTS = ("access_tokens", "access_tokens_api")
+"""The blueprints of the page and of the endpoints for programs."""
+
 ENDPOINTS = ("self", "rotate", "revoke", "verify", "introspect")
 """The endpoints for programs that a host can open."""
 

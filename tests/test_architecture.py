@@ -41,15 +41,16 @@ SIDEWAYS = {
     ("page.responses", "api.routes"),
     ("cli.routes", "api.routes"),
     ("doctor.guards", "api.routes"),
+    ("cli.doctor", "doctor.__init__"),
     ("cli.routes", "doctor.guards"),
     ("cli.tokens", "doctor.peppers"),
 }
 """The exceptions: the list of guarded routes is shown in four places, the page refuses credentials, and commands print
-findings."""
+what the doctor finds."""
 
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 RUNS = {"commit", "execute", "exec_driver_sql", "scalar", "scalars", "flush", "rollback"}
-OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "delete_tokens", "delete_present"}
+OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "delete_tokens", "delete_present", "some_owner_ids"}
 """The operations for operators, which name neither an owner nor a digest."""
 OF_OWNERS = {"_load_mapped", "unknown_owners"}
 """The functions that ask for an owner, and for no token."""

@@ -33,7 +33,7 @@ def through_pgbouncer(clusters: Clusters) -> Result:
     finds = "finds" if found else "overlooks"
     return Result(
         f"{statuses}; with prepared statements, which the package {finds}, {share:.0%} × 503, {wrong.seen[500]} × 500",
-        met and len(found) == 1 and expected,
+        met and found == ["prepared-statements"] and expected,
     )
 
 

@@ -8,14 +8,11 @@ from flask import Flask, current_app, request
 from flask_wtf.csrf import CSRFError
 
 from ..session_user import check_csrf
-from ..state import State
+from ..state import OWN_BLUEPRINTS, State
 from . import credentials, routes
 from .guard import accepted_token, enforce
 
 CHECK_DEFAULT = "WTF_CSRF_CHECK_DEFAULT"
-
-_OWN_BLUEPRINTS = {"access_tokens", "access_tokens_api"}
-"""The views of the page check their forms themselves, and the endpoints for programs read no cookie."""
 
 _POSTPONED = "flask_access_tokens.csrf_postponed"
 """The key in the WSGI environ that marks a request whose check comes after the host's ``before_request`` functions."""
@@ -48,7 +45,8 @@ class _DependsOnRequest:
 def _check_by_default(app: Flask) -> bool:
     if not request or current_app != app or request.method not in app.config["WTF_CSRF_METHODS"]:
         return True
-    if request.blueprint in _OWN_BLUEPRINTS:
+    # The views of the page check their forms themselves, and the endpoints for programs read no cookie.
+    if request.blueprint in OWN_BLUEPRINTS:
         return False
     state: State = app.extensions["access_tokens"]
     has_token = credentials.carries_secret(state, request)

@@ -1,6 +1,7 @@
 """The command line for operators: ``flask access-tokens``."""
 
 from . import adoption as adoption
+from . import doctor as doctor
 from . import leaks as leaks
 from . import notices as notices
 from . import routes as routes

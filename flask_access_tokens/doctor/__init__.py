@@ -1,1 +1,3 @@
-"""What is wrong with how the package is set up on an application."""
+"""The examination of an application: what is wrong with how the package is set up on it."""
+
+from .examination import examine as examine

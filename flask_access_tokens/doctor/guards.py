@@ -1,10 +1,13 @@
-"""Guards that have no effect, or that no token passes."""
+"""Guards that have no effect or that no token passes, and routes that get in the way of those of the package."""
 
 from collections.abc import Iterator
+from typing import Any
+
+from werkzeug.routing import Rule
 
 from ..api import routes
 from ..finding import Finding
-from ..state import State
+from ..state import OWN_BLUEPRINTS, State
 
 
 def guard_findings(state: State) -> Iterator[Finding]:
@@ -33,3 +36,33 @@ def guard_findings(state: State) -> Iterator[Finding]:
         yield Finding(
             "guard-without-rule", f"{endpoint} is guarded, but has no rule. Add a rule for it, or remove the view."
         )
+
+
+def route_findings(state: State) -> Iterator[Finding]:
+    """Find rules of the host's below the URL prefix of the package, or that one of its rules hides."""
+    prefix = state.config["ACCESS_TOKENS_URL_PREFIX"].rstrip("/")
+    adapter = state.app.url_map.bind("localhost")
+    for rule in sorted(state.app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
+        if _is_own(rule.endpoint):
+            continue
+        if (prefix and f"{rule.rule}/".startswith(f"{prefix}/")) or (not prefix and _is_hidden(adapter, rule)):
+            yield Finding(
+                "route-below-prefix",
+                f"{rule.rule}: {rule.endpoint} is among the routes of the page and the endpoints. It hides one of"
+                " them, or one hides it, now or in a later version. Change its rule, or ACCESS_TOKENS_URL_PREFIX.",
+            )
+
+
+def _is_own(endpoint: Any) -> bool:
+    return str(endpoint).partition(".")[0] in OWN_BLUEPRINTS
+
+
+def _is_hidden(adapter: Any, rule: Rule) -> bool:
+    """Return whether a request for a rule without arguments gets to a view of the package."""
+    if rule.arguments or rule.subdomain or rule.host:
+        return False
+    try:
+        endpoint, _ = adapter.match(rule.rule, method=next(iter(rule.methods or {"GET"})))
+    except Exception:
+        return False
+    return _is_own(endpoint)

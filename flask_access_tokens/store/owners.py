@@ -18,6 +18,9 @@ from .table import owner_value, token_table
 _BATCH = 500
 """Owner IDs in one statement."""
 
+_SOME = 20
+"""Rows that :func:`some_owner_ids` reads."""
+
 
 def checks_owner(state: State) -> bool:
     """Return whether the owner is checked on each use of a token."""
@@ -84,6 +87,13 @@ def unknown_owners(state: State, owner_ids: Iterable[str]) -> set[str]:
         with reading(state) as reader:
             known.update(str(row[0]) for row in reader.execute(select(state.owner).where(state.owner.in_(values))))
     return set(wanted) - known
+
+
+def some_owner_ids(state: State) -> list[str]:
+    """Return the owner IDs of a few tokens."""
+    with reading(state) as reader:
+        rows = reader.execute(select(state.model.owner_id).limit(_SOME)).all()
+    return list(dict.fromkeys(str(row[0]) for row in rows))
 
 
 def is_orphan(state: State) -> ColumnElement[bool]:

@@ -1,12 +1,24 @@
 """Settings of the database and its connections on which the promises of the package depend."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from sqlalchemy import Connection
 
+from .. import clock
 from ..finding import Finding
 from ..state import State
 from .connections import reading_connection
+from .table import token_table
+
+_CLOCKS = {
+    "postgresql": "SELECT clock_timestamp()",
+    "mysql": "SELECT utc_timestamp(6)",
+    "mariadb": "SELECT utc_timestamp(6)",
+}
+"""The current time, not that of the beginning of the transaction. SQLite has the clock of the process."""
+
+_MOST_SECONDS_APART = 5
 
 
 def settings_findings(state: State) -> list[Finding]:
@@ -16,10 +28,69 @@ def settings_findings(state: State) -> list[Finding]:
     """
     with reading_connection(state) as connection:
         if connection.dialect.name == "postgresql":
-            return list(_pooler_findings(connection))
+            return [*_postgresql_findings(connection), *_pooler_findings(connection)]
         if connection.dialect.name in ("mysql", "mariadb"):
-            return list(_galera_findings(connection))
+            return [*_mariadb_findings(connection), *_galera_findings(connection)]
     return []
+
+
+def foreign_key_findings(state: State) -> list[Finding]:
+    """Find that SQLite does not enforce the foreign key of the token table.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    if not token_table(state).c.owner_id.foreign_keys:
+        return []
+    with reading_connection(state) as connection:
+        if connection.dialect.name != "sqlite" or connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
+            return []
+    return [
+        Finding(
+            "foreign-keys-off",
+            "SQLite does not enforce foreign keys on these connections, so a bulk or raw DELETE of owners leaves their"
+            " tokens, which a new owner with the same ID can inherit. Execute PRAGMA foreign_keys = ON on each new"
+            " connection.",
+        )
+    ]
+
+
+def clock_findings(state: State) -> list[Finding]:
+    """Find that the clocks of this process and of the database are more than five seconds apart.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    with reading_connection(state) as connection:
+        statement = _CLOCKS.get(connection.dialect.name)
+        if statement is None:
+            return []
+        before = clock.now()
+        told: datetime = connection.exec_driver_sql(statement).scalar_one()
+        after = clock.now()
+    moment = clock.as_utc(told)
+    # The database read its clock at some time between the two.
+    apart = max(before - moment, moment - after).total_seconds()
+    if apart <= _MOST_SECONDS_APART:
+        return []
+    return [
+        Finding(
+            "clock",
+            f"The clocks of this machine and of the database are {apart:.0f} seconds apart, and tokens expire by the"
+            " clock of the machine that checks them. Synchronize both, for example with NTP.",
+        )
+    ]
+
+
+def _postgresql_findings(connection: Connection) -> Iterator[Finding]:
+    # The same within a transaction.
+    first, second = (connection.exec_driver_sql("SELECT transaction_timestamp()").scalar() for _ in range(2))
+    if first != second:
+        yield _autocommit()
+    if connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off":
+        yield Finding(
+            "synchronous-commit",
+            "synchronous_commit is off, so a crash of the server may undo a deletion that was acknowledged, and the"
+            " token works again. Set it to on.",
+        )
 
 
 def _pooler_findings(connection: Connection) -> Iterator[Finding]:
@@ -34,6 +105,17 @@ def _pooler_findings(connection: Connection) -> Iterator[Finding]:
             "A pooler such as PgBouncer stands between the application and PostgreSQL, and psycopg prepares"
             " statements, which other clients of the pooler do not share. Set prepare_threshold to None in"
             " connect_args, unless PgBouncer 1.22 or later has max_prepared_statements set.",
+        )
+
+
+def _mariadb_findings(connection: Connection) -> Iterator[Finding]:
+    if connection.exec_driver_sql("SELECT @@autocommit").scalar():
+        yield _autocommit()
+    if connection.get_isolation_level() == "READ UNCOMMITTED":
+        yield Finding(
+            "read-uncommitted",
+            "The isolation level is READ UNCOMMITTED, so a check may see what is never committed, such as an owner"
+            " whose activation is rolled back. Set it to READ COMMITTED or a higher one.",
         )
 
 
@@ -55,3 +137,11 @@ def _galera_findings(connection: Connection) -> Iterator[Finding]:
             "This Galera node reads even where it is cut off from the others, which may have deleted tokens since. Set"
             " wsrep_dirty_reads to OFF.",
         )
+
+
+def _autocommit() -> Finding:
+    return Finding(
+        "autocommit",
+        "The connections are in autocommit mode, so a rotation or an adoption that fails halfway is not undone. Remove"
+        ' isolation_level="AUTOCOMMIT" or autocommit from the options of the engine.',
+    )

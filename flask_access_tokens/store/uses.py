@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, or_, select, update
+from sqlalchemy import Connection, Select, Table, Update, bindparam, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from ..clock import as_utc
 from ..state import State, logger
-from .connections import end_transaction, error_summary, session_connection
+from .connections import end_transaction, error_summary, reading_connection, session_connection
 from .table import token_table
 
 SHARED_POOLS = (StaticPool, SingletonThreadPool)
@@ -56,24 +56,45 @@ def write_in_session(state: State, session: Session, use: Use) -> None:
         end_transaction(session)
 
 
+def try_update(state: State) -> None:
+    """Execute the statements of an update for a digest that no row has, and roll back.
+
+    :raises StoreError: where last-used times cannot be written.
+    """
+    table = token_table(state)
+    no_use = {"used": "", "due": None, "moment": None, "origin": None}
+    with reading_connection(state) as connection:
+        if connection.dialect.name != "sqlite":
+            connection.execute(_locked(table, [""])).all()
+        connection.execute(_due_update(table), [no_use])
+
+
 def update_rows(connection: Connection, table: Table, uses: Sequence[Use]) -> None:
     """Write uses in the rows of their tokens. A row that is locked is skipped rather than waited for."""
     if connection.dialect.name != "sqlite":
-        found = select(table.c.digest, table.c.last_used_at).where(table.c.digest.in_([use.digest for use in uses]))
-        last_uses = {row[0]: row[1] for row in connection.execute(found.with_for_update(skip_locked=True))}
+        locked = connection.execute(_locked(table, [use.digest for use in uses]))
+        last_uses = {row[0]: row[1] for row in locked}
         # Another process may have written the same use.
         uses = [use for use in uses if use.digest in last_uses and _is_needed(use, last_uses[use.digest])]
     plain = [use for use in uses if use.newest is None]
     if plain:
-        same, before = table.c.digest == bindparam("used"), table.c.last_used_at <= bindparam("due")
-        # No value twice: two uses of one token, written at once, may both find it due.
-        due = update(table).where(same, or_(table.c.last_used_at.is_(None), before))
-        written = due.values(last_used_at=bindparam("moment"), last_used_from=bindparam("origin"))
         values = [{"used": use.digest, "due": use.due, "moment": use.moment, "origin": use.origin} for use in plain]
-        connection.execute(written, values)
+        connection.execute(_due_update(table), values)
     for use in uses:
         if use.newest is not None:
             _rekey(connection, table, use)
+
+
+def _locked(table: Table, digests: Sequence[str]) -> Select[Any]:
+    found = select(table.c.digest, table.c.last_used_at).where(table.c.digest.in_(digests))
+    return found.with_for_update(skip_locked=True)
+
+
+def _due_update(table: Table) -> Update:
+    same, before = table.c.digest == bindparam("used"), table.c.last_used_at <= bindparam("due")
+    # No value twice: two uses of one token, written at once, may both find it due.
+    due = update(table).where(same, or_(table.c.last_used_at.is_(None), before))
+    return due.values(last_used_at=bindparam("moment"), last_used_from=bindparam("origin"))
 
 
 def _is_needed(use: Use, last: datetime | None) -> bool:

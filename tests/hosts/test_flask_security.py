@@ -20,6 +20,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_access_tokens import AccessTokens, current_token, token_required, tokens
 from host import bearer
 from pages import NEW, PAGE, token_fields
+from sound import found
 from visits import CONFIG, generate_on_page, names_on_page, owned, running, warnings_about_owner
 
 SECURITY = {
@@ -255,3 +256,11 @@ def test_there_is_no_warning_where_owner_is_given(app: Flask, caplog: pytest.Log
     client = log_in(app, "ann")
     app.test_client().get("/me", headers=bearer(generate_on_page(client)))
     assert warnings_about_owner(caplog) == []
+
+
+def test_the_doctor_finds_that_tokens_belong_to_what_changes_with_the_password(
+    unconfigured: Flask, app: Flask
+) -> None:
+    for host, finds in ((unconfigured, True), (app, False)):
+        generate_on_page(log_in(host, "ann"))
+        assert ("session-id" in found(host)) == finds

@@ -1,0 +1,121 @@
+"""What the doctor finds in an application: its guards, routes, secret key and session cookie."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flask_access_tokens import token_required
+from host import Host
+from sound import SOUND, found
+
+
+@pytest.fixture
+def host(make_host: Callable[..., Host]) -> Host:
+    """A host in which nothing is wrong."""
+    return make_host(**SOUND)
+
+
+def test_a_guard_above_its_route_is_found(host: Host) -> None:
+    token_required(host.app.get("/wrong")(lambda: "open to everybody"))
+    (message,) = found(host.app).values()
+    assert found(host.app).keys() == {"guard-misplaced"}
+    assert "below the route's decorator" in message
+
+
+def test_a_guarded_view_without_a_rule_is_found(host: Host) -> None:
+    host.app.view_functions["lost"] = token_required(lambda: "in")
+    assert found(host.app).keys() == {"guard-without-rule"}
+
+
+def test_a_guarded_view_that_another_rule_hides_is_found(host: Host) -> None:
+    host.app.add_url_rule("/same", "first", lambda: "open to everybody")
+    host.app.add_url_rule("/same", "second", token_required(lambda: "in"))
+    assert host.client().get("/same").text == "open to everybody"
+    assert "GET /same: second" in found(host.app)["guard-unreachable"]
+
+
+def test_a_scope_that_is_not_declared_is_found(host: Host) -> None:
+    host.app.get("/typo")(token_required("raed")(lambda: "in"))
+    assert "GET /typo: no token can have raed" in found(host.app)["scope-undeclared"]
+
+
+@pytest.mark.parametrize("rule", ["/access-tokens/mine", "/access-tokens/new", "/access-tokens/<path:any>"])
+def test_a_route_of_the_host_s_below_the_url_prefix_is_found(host: Host, rule: str) -> None:
+    host.app.add_url_rule(rule, "mine", lambda **_: "mine")
+    messages = found(host.app)
+    assert messages.keys() == {"route-below-prefix"}
+    assert messages["route-below-prefix"].startswith(f"{rule}: mine is among")
+
+
+def test_a_route_that_only_begins_like_the_url_prefix_is_none_below_it(host: Host) -> None:
+    host.app.add_url_rule("/access-tokens-of-old", "old", lambda: "old")
+    host.app.add_url_rule("/<path:page>", "page", lambda page: page)
+    assert found(host.app) == {}
+
+
+def test_without_a_url_prefix_only_a_route_that_is_hidden_is_found(make_host: Callable[..., Host]) -> None:
+    host = make_host(**SOUND, ACCESS_TOKENS_URL_PREFIX="/")
+    host.app.add_url_rule("/revoke", "mine", lambda: "mine", methods=["POST"])
+    assert host.client().post("/revoke").status_code == 404
+    messages = found(host.app)
+    assert messages.keys() == {"route-below-prefix"}
+    assert messages["route-below-prefix"].startswith("/revoke: mine")
+
+
+@pytest.mark.parametrize("key", [None, "", b""])
+def test_a_missing_secret_key_is_found(host: Host, key: Any) -> None:
+    host.app.config["SECRET_KEY"] = key
+    assert found(host.app).keys() == {"secret-key-missing"}
+
+
+KNOWN = ["dev", "Secret", "change-me", "super secret key", "you-will-never-guess", '_5#y2L"F4Q8z\n\xec]/']
+KNOWN += ["192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf", "A0Zr98j/3yX R~XHH!jmN]LWX/,?RT"]
+
+
+@pytest.mark.parametrize("key", [*KNOWN, b'_5#y2L"F4Q8z\n\xec]/'], ids=range(len(KNOWN) + 1))
+def test_a_secret_key_that_anyone_can_look_up_is_found_and_not_repeated(host: Host, key: Any) -> None:
+    host.app.config["SECRET_KEY"] = key
+    messages = found(host.app)
+    assert messages.keys() == {"secret-key-known"}
+    assert str(key) not in messages["secret-key-known"]
+
+
+def test_a_secret_key_of_less_than_16_bytes_is_found_and_not_repeated(host: Host) -> None:
+    host.app.config["SECRET_KEY"] = "kx7-q2m-v9z-t4"
+    messages = found(host.app)
+    assert messages.keys() == {"secret-key-short"}
+    assert "14 bytes" in messages["secret-key-short"]
+    assert "kx7" not in messages["secret-key-short"]
+    for enough in ("kx7-q2m-v9z-t4-b", "éééééééé", b"\x00\x9f" * 8):
+        host.app.config["SECRET_KEY"] = enough
+        assert found(host.app) == {}
+
+
+def test_a_short_key_among_the_fallbacks_is_found(host: Host) -> None:
+    host.app.config["SECRET_KEY_FALLBACKS"] = ["kx7-q2m-v9z-t4"]
+    assert "SECRET_KEY_FALLBACKS" in found(host.app)["secret-key-short"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "code"),
+    [
+        ("SESSION_COOKIE_SECURE", False, "cookie-secure"),
+        ("SESSION_COOKIE_HTTPONLY", False, "cookie-httponly"),
+        ("SESSION_COOKIE_SAMESITE", None, "cookie-samesite"),
+        ("SESSION_COOKIE_SAMESITE", "None", "cookie-samesite"),
+    ],
+)
+def test_a_flag_of_the_session_cookie_that_is_not_set_is_found(host: Host, flag: str, value: Any, code: str) -> None:
+    host.app.config[flag] = value
+    messages = found(host.app)
+    assert messages.keys() == {code}
+    assert flag in messages[code]
+
+
+def test_without_https_in_debug_mode_the_session_cookie_need_not_be_secure(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.app.config["SESSION_COOKIE_SECURE"] = False
+    monkeypatch.setenv("FLASK_DEBUG", "1")  # as flask --debug sets it
+    assert found(host.app) == {}

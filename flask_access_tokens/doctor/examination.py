@@ -6,6 +6,7 @@ from .. import tokens
 from ..finding import Finding
 from ..state import State
 from ..store.connections import error_summary, reading_connection
+from ..store.inspection import table_findings
 from ..store.settings import clock_findings, foreign_key_findings, settings_findings
 from ..store.uses import try_update
 from .guards import guard_findings, route_findings
@@ -35,8 +36,11 @@ def examine(state: State) -> Iterator[Finding]:
     except Exception as error:
         yield _failed("connection to the database", error)
         return
+    of_table = list(_found_by({"table": table_findings}, state))
+    yield from of_table
     yield from _found_by(_OF_CONNECTIONS, state)
-    yield from _found_by(_OF_ROWS, state)
+    if not any(finding.code == "table-missing" for finding in of_table):
+        yield from _found_by(_OF_ROWS, state)
 
 
 def _found_by(checks: dict[str, Check], state: State) -> Iterator[Finding]:

@@ -20,6 +20,8 @@ BODY_LENGTH = 43
 """Base62 characters that hold 256 bits."""
 CHECKSUM_LENGTH = 6
 """Base62 characters that hold a CRC-32."""
+HINT_TAIL = 4
+"""Characters of a secret at the end of its hint."""
 MAX_PREFIX_LENGTH = 32
 MAX_LENGTH = 1024
 """Characters. No credential is longer, an adopted one included."""
@@ -234,9 +236,19 @@ def hint(secret: Secret | Digest) -> str:
     For a digest, which reveals nothing of the secret, it is the algorithm and the last 4 digits.
     """
     if isinstance(secret, Digest):
-        return f"{secret.algorithm}…{secret.hexadecimal[-4:]}"
+        return f"{secret.algorithm}…{secret.hexadecimal[-HINT_TAIL:]}"
     text = str(secret)
-    return f"…{text[-4:]}" if secret.adopted else f"{text.rpartition('_')[0]}_…{text[-4:]}"
+    return f"…{text[-HINT_TAIL:]}" if secret.adopted else f"{text.rpartition('_')[0]}_…{text[-HINT_TAIL:]}"
+
+
+def hints_ending_in(text: str, prefixes: Iterable[str]) -> list[str]:
+    """Return the hints that a search means: the one it spells out, or all that may have its 4 characters.
+
+    :param prefixes: the prefixes of secrets; adopted secrets and digests have none.
+    """
+    if len(text) != HINT_TAIL:
+        return [text.replace("...", "…")]
+    return [f"{beginning}…{text}" for beginning in (*(f"{each}_" for each in prefixes), "", *_DIGEST_LENGTHS)]
 
 
 def pattern(prefixes: Iterable[str]) -> str:

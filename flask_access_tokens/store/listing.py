@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select
 
 from .. import clock, policy
-from ..state import State, current_state
+from ..secret import HINT_TAIL
+from ..state import current_state
 from .connections import reading, reads
 from .entities import EXPIRING, Page
-from .rows import select_tokens, token_from_row
-from .table import compares_exactly, is_of_owner, of_owner, token_table
-
-HINT_TAIL = 4
-"""Characters of a secret at the end of its hint."""
+from .rows import of_exact_owner, select_tokens, token_from_row
+from .table import token_table
 
 
 @reads
@@ -47,7 +44,7 @@ def page(
     conditions = _conditions(table, moment)
     order = _order(table, sort, conditions["expired"])
     with reading(state) as reader:
-        mine = _of_exact_owner(state, reader, owner)
+        mine = of_exact_owner(state, reader, owner)
         counted = reader.execute(
             select(
                 func.count(model.id).label("all"),
@@ -87,16 +84,6 @@ def _matches(row: Sequence[Any], search: str) -> bool:
     *texts, hint = (text.casefold() for text in row[1:])
     is_hint = len(wanted) >= HINT_TAIL and hint.endswith(wanted.replace("...", "…"))
     return is_hint or str(row[0]) == wanted or any(wanted in text for text in texts)
-
-
-def _of_exact_owner(state: State, reader: Connection | Session, owner_id: str) -> ColumnElement[bool]:
-    """Return the condition that a row belongs to exactly this owner, compared in Python where a collation might."""
-    mine = of_owner(state, owner_id)
-    if compares_exactly(state):
-        return mine
-    model = state.model
-    rows = reader.execute(select(model.id, model.owner_id).where(mine)).all()
-    return and_(mine, model.id.not_in([row[0] for row in rows if not is_of_owner(row, owner_id)]))
 
 
 def _conditions(table: Table, moment: datetime) -> dict[str, ColumnElement[bool]]:

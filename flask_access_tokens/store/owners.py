@@ -3,6 +3,7 @@
 import inspect as python_inspect
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -48,6 +49,35 @@ def load_owner(state: State, owner_id: str) -> Any:
     except NO_ROW:
         return None
     return owner if owner is not None and getattr(owner, "is_active", True) else None
+
+
+def owners_of(state: State, owner_ids: Iterable[str]) -> dict[str, Any]:
+    """Return owners by their IDs, without those that do not exist.
+
+    With ``owner=``, the host's session loads them, 500 in one statement, whether they may act or not. Otherwise a
+    loader is called for each; where none is set there are no owners to return.
+    """
+    wanted = list(dict.fromkeys(owner_ids))
+    if state.owner is None or state.loaders.owner is not None:
+        loaded = {owner_id: load_owner(state, owner_id) for owner_id in wanted} if checks_owner(state) else {}
+        return {owner_id: owner for owner_id, owner in loaded.items() if owner is not None}
+    column, session = state.owner, state.session()
+    found: dict[str, Any] = {}
+    with own_transaction(session), session.no_autoflush:
+        for start in range(0, len(wanted), _BATCH):
+            values = _values(state, wanted[start : start + _BATCH])
+            rows = session.scalars(select(column.class_).where(column.in_(values)))
+            found |= {str(getattr(owner, column.key)): owner for owner in rows}
+    return {owner_id: found[owner_id] for owner_id in wanted if owner_id in found}
+
+
+def _values(state: State, owner_ids: Iterable[str]) -> list[Any]:
+    """Return owner IDs as the host's column holds them, without those that do not fit it."""
+    values = []
+    for owner_id in owner_ids:
+        with suppress(ValueError):
+            values.append(owner_value(state, owner_id))
+    return values
 
 
 def select_with_owner(state: State, statement: Select[Any]) -> Select[Any]:
@@ -96,15 +126,17 @@ def some_owner_ids(state: State) -> list[str]:
     return list(dict.fromkeys(str(row[0]) for row in rows))
 
 
-def is_orphan(state: State) -> ColumnElement[bool]:
+def is_orphan(state: State, owner_id: ColumnElement[Any] | None = None) -> ColumnElement[bool]:
     """Return the condition that the owner of a token does not exist.
 
+    :param owner_id: the column; that of the token table, unless given.
     :raises RuntimeError: where the extension was set up without ``owner=``: a loader does not tell an owner who is
         gone from one who may not act.
     """
     if state.owner is None:
         raise RuntimeError("Orphans can be found only with owner=: AccessTokens(app, db, owner=User.id).")
-    return ~exists().where(owner_column(state.owner) == token_table(state).c.owner_id)
+    named = token_table(state).c.owner_id if owner_id is None else owner_id
+    return ~exists().where(owner_column(state.owner) == named)
 
 
 def delete_with_owners(model: type[AccessTokenMixin], owner: QueryableAttribute[Any]) -> None:

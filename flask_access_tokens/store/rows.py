@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from ..clock import as_utc
 from ..state import State
 from .entities import Token, status_at
+from .table import compares_exactly, is_of_owner, of_owner
 
 COLUMNS = (
     "id",
@@ -41,6 +42,16 @@ def select_tokens(state: State, *more: str) -> Select[Any]:
     replaced = exists().where(successor.replaces == model.id)
     columns = (getattr(model, key) for key in COLUMNS)
     return select(*columns, replaced, *(getattr(model, key) for key in more))
+
+
+def of_exact_owner(state: State, reader: Connection | Session, owner_id: str) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to exactly this owner, compared in Python where a collation might."""
+    mine = of_owner(state, owner_id)
+    if compares_exactly(state):
+        return mine
+    model = state.model
+    rows = reader.execute(select(model.id, model.owner_id).where(mine)).all()
+    return and_(mine, model.id.not_in([row[0] for row in rows if not is_of_owner(row, owner_id)]))
 
 
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:

@@ -1,0 +1,174 @@
+"""The operators' list: the tokens of all owners, filtered and sorted, page by page, and their bounded numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from .. import clock
+from ..state import State
+from .batches import BATCH
+from .connections import reading, reads
+from .entities import Token
+from .filters import Filter, by_row, by_time, ranges, statuses
+from .order import Key, Order, key_of, order_of, parse_key
+from .ranges import MOST_COUNTED, any_of, number_of
+from .rows import select_tokens, token_from_row
+from .table import token_table
+
+_NEARBY = 20_000
+"""Tokens that are read in the order of an index before all that match are sorted."""
+
+_OVERVIEW = ("active", "expiring", "asleep", "no-expiration", "owner-gone")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the operators' list."""
+
+    tokens: list[Token]
+    after: str
+    """The key of the next page, for its URL; empty where there is none."""
+    matching: int
+    """The number of tokens that the filter shows, as :func:`count` returns it."""
+
+
+@reads
+def filtered(
+    state: State,
+    chosen: Filter,
+    *,
+    sort: str = "",
+    after: str = "",
+    size: int = 25,
+    moment: datetime | None = None,
+) -> Listing:
+    """Return one page of the tokens that a filter shows.
+
+    :param sort: one of :data:`SORTS`; for any other text, the order that is usual for the status.
+    :param after: the key of the page, as the listing of the page before has it; for any other text, the first page.
+    :param size: the number of tokens on a page.
+    :param moment: the time at which the filter applies, aware; now, unless given.
+    :raises StoreError: where the database cannot be used.
+    """
+    moment = moment or clock.now()
+    with reading(state) as reader:
+        pages = _Pages(state, reader, chosen, order_of(sort, chosen.status), moment)
+        keys, matching = pages.first(parse_key(after), size + 1)
+        shown = keys[:size]
+        tokens = _by_ids(state, reader, [key.id for key in shown], moment)
+    return Listing(tokens, str(shown[-1]) if len(keys) > size else "", matching)
+
+
+@reads
+def count(state: State, chosen: Filter, moment: datetime | None = None) -> int:
+    """Return how many tokens a filter shows, at most ``MOST_COUNTED + 1``, which stands for more.
+
+    :param moment: the time at which the filter applies, aware; now, unless given.
+    :raises StoreError: where the database cannot be used.
+    """
+    with reading(state) as reader:
+        found = ranges(state, reader, chosen, moment or clock.now())
+        return reader.execute(select(number_of(state, found))).scalar_one()
+
+
+@reads
+def overview(state: State) -> dict[str, int]:
+    """Return how many tokens there are of each status that operators look for, counted as :func:`count` does.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    moment, offered = clock.now(), statuses(state)
+    names = [name for name in _OVERVIEW if name in offered]
+    with reading(state) as reader:
+        numbers = [number_of(state, ranges(state, reader, Filter(status=name), moment)) for name in names]
+        return dict(zip(names, reader.execute(select(*numbers)).one(), strict=True))
+
+
+@reads
+def chosen_tokens(state: State, ids: Sequence[UUID]) -> list[Token]:
+    """Return tokens of any owners by their IDs, in this order, without those that are not there.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    moment, unique = clock.now(), list(dict.fromkeys(ids))
+    with reading(state) as reader:
+        batches = (unique[start : start + BATCH] for start in range(0, len(unique), BATCH))
+        return [token for batch in batches for token in _by_ids(state, reader, batch, moment)]
+
+
+def _by_ids(state: State, reader: Connection | Session, ids: Sequence[UUID], moment: datetime) -> list[Token]:
+    if not ids:
+        return []
+    rows = reader.execute(select_tokens(state).where(token_table(state).c.id.in_(ids))).all()
+    by_id = {row[0]: token_from_row(row, moment) for row in rows}
+    return [by_id[id_] for id_ in ids if id_ in by_id]
+
+
+@dataclass
+class _Pages:
+    """The pages of the list, as the keys of their tokens."""
+
+    state: State
+    reader: Connection | Session
+    chosen: Filter
+    order: Order
+    moment: datetime
+
+    def first(self, after: Key | None, number: int) -> tuple[list[Key], int]:
+        """Return the first keys after one, and how many tokens the filter shows."""
+        conditions = ranges(self.state, self.reader, self.chosen, self.moment)
+        if not conditions:
+            return [], 0
+        some = self.reader.execute(any_of(conditions, MOST_COUNTED + 1, *self._columns())).all()
+        if len(some) <= MOST_COUNTED:
+            return self.order.sorted([key_of(*row) for row in some], after)[:number], len(some)
+        stretches = self.order.stretches(self.state, after)
+        found = None if self.chosen.owner or self.chosen.search else self._by_index(stretches, number)
+        return (self._sorted(conditions, stretches, number) if found is None else found), len(some)
+
+    def _by_index(self, stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key] | None:
+        """Read keys in the order of an index; None where it does not tell which tokens match, and too few do."""
+        times = by_time(self.state, self.chosen, self.moment)
+        decided = not self.chosen.scope and self.chosen.status != "owner-gone"
+        found: list[Key] = []
+        for stretch in stretches:
+            conditions = [and_(stretch, condition) for condition in times]
+            missing = number - len(found)
+            if decided:
+                found += self._read(any_of(conditions, missing, *self._columns(), order=self.order))
+            else:
+                found += self._nearby(conditions, missing)
+            if len(found) == number:
+                break
+            if not decided and self._reaches(conditions, _NEARBY):
+                return None
+        return found
+
+    def _nearby(self, conditions: Sequence[ColumnElement[bool]], number: int) -> list[Key]:
+        """Read the keys of those that match among a limited number of tokens."""
+        model = self.state.model
+        near = any_of(conditions, _NEARBY, *self._columns(), model.scopes, model.owner_id, order=self.order).subquery()
+        rows = select(*self._columns(near.c)).where(*by_row(self.state, self.chosen, near.c) or ())
+        return self._read(rows.order_by(*self.order.by(near.c)).limit(number))
+
+    def _reaches(self, conditions: Sequence[ColumnElement[bool]], number: int) -> bool:
+        rows = any_of(conditions, number, self.state.model.id).subquery()
+        return self.reader.execute(select(func.count()).select_from(rows)).scalar_one() == number
+
+    def _sorted(
+        self, conditions: Sequence[ColumnElement[bool]], stretches: Sequence[ColumnElement[bool]], number: int
+    ) -> list[Key]:
+        rows = select(*self._columns()).where(or_(*conditions), or_(*stretches))
+        return self._read(rows.order_by(*self.order.by_all(self.state.model)).limit(number))
+
+    def _columns(self, source: Any = None) -> tuple[Any, Any]:
+        source = self.state.model if source is None else source
+        return source.id, getattr(source, self.order.column)
+
+    def _read(self, statement: Any) -> list[Key]:
+        return [key_of(*row) for row in self.reader.execute(statement)]

@@ -1,0 +1,127 @@
+"""The filters of the operators' list: which tokens of all owners one shows."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, true
+from sqlalchemy.orm import Session
+
+from .. import policy
+from ..secret import hints_ending_in
+from ..state import SCOPE, State
+from .owners import is_orphan
+from .rows import of_exact_owner, parse_token_id
+from .table import token_table
+
+STATUSES = ("active", "expiring", "expired", "unused", "asleep", "no-expiration", "owner-gone")
+
+EXPIRES_SOON = timedelta(days=30)
+"""The time before its expiry from which operators find a live token under ``expiring``, whatever its lifetime."""
+
+ASLEEP = timedelta(days=90)
+"""The time without a use after which a live token is asleep."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What narrows the list; a token is shown if it meets all of it. An empty text narrows nothing."""
+
+    owner: str = ""
+    """An owner ID."""
+    status: str = ""
+    """One of :data:`STATUSES`; any other text matches no token."""
+    scope: str = ""
+    """The name of a scope that a token has."""
+    search: str = ""
+    """An owner ID, a token ID, a hint, or the last 4 characters of a secret."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it shows all tokens."""
+        return self == Filter()
+
+
+def statuses(state: State) -> tuple[str, ...]:
+    """Return the statuses that can be told: whether an owner is gone only with ``owner=``."""
+    return STATUSES if state.owner is not None else STATUSES[:-1]
+
+
+def ranges(state: State, reader: Connection | Session, chosen: Filter, moment: datetime) -> list[ColumnElement[bool]]:
+    """Return the conditions of a filter: a token that it shows meets exactly one of them, and no other token does.
+
+    Each of them is a range of an index. A database would read the rows for a single condition with OR.
+
+    :param reader: reads which rows a collation of the host's takes for an owner's.
+    :return: an empty list where no token can match.
+    """
+    narrowed = by_row(state, chosen, token_table(state).c)
+    if narrowed is None:
+        return []
+    if chosen.owner:
+        mine = _of_owner(state, reader, chosen.owner)
+        if mine is None:
+            return []
+        narrowed.append(mine)
+    if chosen.search:
+        narrowed.append(or_(false(), *_found(state, reader, chosen.search)))
+    return [and_(condition, *narrowed) for condition in by_time(state, chosen, moment)]
+
+
+def by_time(state: State, chosen: Filter, moment: datetime) -> list[ColumnElement[bool]]:
+    """Return the conditions of a filter on the times of a token, which an index tells; it meets one of them."""
+    columns = token_table(state).c
+    created, expires, used = columns.created_at, columns.expires_at, columns.last_used_at
+    live, before = [expires.is_(None), expires > moment], moment - ASLEEP
+    idle = [used < before, and_(used.is_(None), created < before)]
+    found: dict[str, list[ColumnElement[bool]]] = {
+        "": [true()],
+        "active": live,
+        "expiring": [and_(expires > moment, expires <= moment + EXPIRES_SOON)],
+        "expired": [expires <= moment],
+        "unused": [and_(used.is_(None), each) for each in live],
+        "asleep": [and_(one, each) for one in idle for each in live],
+        "no-expiration": [expires.is_(None)],
+        "owner-gone": [true()],
+    }
+    return found.get(chosen.status, [])
+
+
+def by_row(state: State, chosen: Filter, columns: Any) -> list[ColumnElement[bool]] | None:
+    """Return the conditions of a filter on the scopes and the owner's existence, for which a row is read.
+
+    :param columns: those of the table, or of a subquery with ``scopes`` and ``owner_id``.
+    :return: None where no token can match.
+    """
+    found: list[ColumnElement[bool]] = []
+    if chosen.scope:
+        if not SCOPE.fullmatch(chosen.scope):
+            return None
+        padded, scope = " " + columns.scopes + " ", f" {chosen.scope} "
+        # LIKE ignores case on SQLite.
+        found += [padded.contains(scope, autoescape=True), func.replace(padded, scope, "") != padded]
+    if chosen.status == "owner-gone":
+        if state.owner is None:
+            return None
+        found.append(is_orphan(state, columns.owner_id))
+    return found
+
+
+def _found(state: State, reader: Connection | Session, search: str) -> list[ColumnElement[bool]]:
+    """Return the conditions of which a token that a search finds meets one; none for a text that cannot be stored."""
+    columns, token_id = token_table(state).c, parse_token_id(search)
+    if policy.has_unsafe_characters(search):
+        return []
+    found: list[ColumnElement[bool]] = [columns.hint.in_(hints_ending_in(search, state.prefixes))]
+    if token_id is not None:
+        found.append(columns.id == token_id)
+    mine = _of_owner(state, reader, search)
+    return found if mine is None else [*found, mine]
+
+
+def _of_owner(state: State, reader: Connection | Session, text: str) -> ColumnElement[bool] | None:
+    """Return the condition that a token belongs to an owner; None for a text that is no owner ID."""
+    try:
+        return of_exact_owner(state, reader, policy.validate_owner_id(text))
+    except ValueError:
+        return None

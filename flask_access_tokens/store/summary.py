@@ -1,0 +1,68 @@
+"""What the question before a deletion says of the tokens: how many, whose, and how lately used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, select
+
+from ..state import State
+from .connections import reading, reads
+from .desk import filtered
+from .entities import Token
+from .filters import Filter, ranges
+from .ranges import MOST_COUNTED, any_of, number_of
+from .table import token_table
+
+RECENTLY = timedelta(days=7)
+"""The time since its last use for which a token counts as recently used."""
+
+OWNERS_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an operator should know of tokens before they are deleted. ``MOST_COUNTED + 1`` stands for more."""
+
+    number: int
+    owner_ids: list[str]
+    """Some of the owners; all, where ``owners`` is no greater than their number."""
+    owners: int
+    """The number of owners of the tokens that were counted."""
+    last_used: Token | None
+    """The token that was used last; None where none was used."""
+    used_recently: int
+    """The number of tokens that were used within the last 7 days."""
+
+
+def summary(state: State, chosen: Filter | Sequence[Token], moment: datetime) -> Summary:
+    """Return what the question before the deletion of tokens says.
+
+    :param chosen: a filter, for all that it shows, or the tokens themselves.
+    :param moment: the time at which the filter applies, aware.
+    :raises StoreError: where the database cannot be used.
+    """
+    if isinstance(chosen, Filter):
+        return _of_filter(state, chosen, moment)
+    used = [token for token in chosen if token.last_used_at is not None]
+    last_used = max(used, key=lambda token: token.last_used_at or moment, default=None)
+    recently = [token for token in used if token.last_used_at and token.last_used_at > moment - RECENTLY]
+    owner_ids = sorted({token.owner_id for token in chosen})
+    return Summary(len(chosen), owner_ids[:OWNERS_NAMED], len(owner_ids), last_used, len(recently))
+
+
+@reads
+def _of_filter(state: State, chosen: Filter, moment: datetime) -> Summary:
+    with reading(state) as reader:
+        conditions = ranges(state, reader, chosen, moment)
+        if not conditions:
+            return Summary(0, [], 0, None, 0)
+        owners = reader.execute(any_of(conditions, MOST_COUNTED + 1, state.model.owner_id)).all()
+        recent = token_table(state).c.last_used_at > moment - RECENTLY
+        used_recently = reader.execute(
+            select(number_of(state, [and_(condition, recent) for condition in conditions]))
+        ).scalar_one()
+    first = filtered(state, chosen, sort="-used", size=1, moment=moment).tokens
+    owner_ids = sorted({str(row[0]) for row in owners})
+    last_used = first[0] if first and first[0].last_used_at is not None else None
+    return Summary(len(owners), owner_ids[:OWNERS_NAMED], len(owner_ids), last_used, used_recently)

@@ -23,6 +23,13 @@ class Person(UserMixin, db.Model):
     id = db.Column(db.String(30), primary_key=True)
     name = db.Column(db.String(100), nullable=False)
 
+    def __str__(self) -> str:
+        return str(self.name)
+
+    @property
+    def is_operator(self) -> bool:
+        return self.id == "olga"
+
 
 class Note(db.Model):
     id = db.Column(db.Integer, primary_key=True)
@@ -33,6 +40,11 @@ class Note(db.Model):
 @login_manager.user_loader
 def load_person(person_id: str) -> Person | None:
     return db.session.get(Person, person_id)
+
+
+@access_tokens.operator_loader
+def load_operator() -> str | None:
+    return current_user.id if current_user.is_authenticated and current_user.is_operator else None
 
 
 def create_app() -> Flask:
@@ -68,7 +80,7 @@ def create_app() -> Flask:
 
     with app.app_context():
         db.create_all()
-        for name in ("Ann", "Bob"):
+        for name in ("Ann", "Bob", "Olga"):
             db.session.merge(Person(id=name.lower(), name=name))
         db.session.commit()
     return app

@@ -21,10 +21,17 @@ DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests" / "support")]
 
 from browser import launch  # noqa: E402
-from demo_app import access_tokens, create_app, db  # noqa: E402
+from demo_app import Person, access_tokens, create_app, db  # noqa: E402
 from flask_access_tokens import clock, tokens  # noqa: E402
 from frameworks import FRAMEWORKS, recipe  # noqa: E402
 
+OF_ALL = (
+    # the owner, the name, who generated it, days since then, its lifetime, days since its last use
+    ("bob", "CI", "cli", 300, -1, 120),
+    ("carol", "Spreadsheet", "carol", 150, 365, None),
+    ("bob", "Phone", "bob", 20, 30, 1),
+    ("dave", "Monitoring", "olga", 3, 90, 0.01),
+)
 ROWS = (
     # name, description, days since it was generated, its lifetime, days since its last use
     ("Backup", "The notes, every night", 200, 365, 0.3),
@@ -47,6 +54,10 @@ def main() -> None:
             _take(browser, "http://127.0.0.1:5000", scheme)
             with app.app_context():
                 tokens.delete("ann", next(token.id for token in tokens.owned_by("ann") if token.name == "Terminal"))
+        with app.app_context():
+            _fill_desk()
+        for scheme in ("light", "dark"):
+            _take_desk(browser, "http://127.0.0.1:5000", scheme)
         for node_modules in sys.argv[1:2]:
             for framework in FRAMEWORKS:
                 _take_in_framework(app, browser, framework, Path(node_modules))
@@ -62,6 +73,33 @@ def _fill() -> None:
         row.expires_at -= timedelta(days=age)
         row.last_used_at = clock.now() - timedelta(days=used)
     db.session.commit()
+
+
+def _fill_desk() -> None:
+    db.session.add_all([Person(id="carol", name="Carol"), Person(id="dave", name="Dave")])
+    db.session.commit()
+    for owner, name, by, age, lifetime, used in OF_ALL:
+        made = tokens.generate(owner, name, lifetime_days=lifetime, scopes=["notes:read"], by=by)
+        row = db.session.get(access_tokens.model, made.token.id)
+        row.created_at -= timedelta(days=age)
+        row.expires_at = row.expires_at and row.expires_at - timedelta(days=age)
+        row.last_used_at = None if used is None else clock.now() - timedelta(days=used)
+    db.session.commit()
+
+
+def _take_desk(browser: Browser, address: str, scheme: str) -> None:
+    context = browser.new_context(
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": 1200, "height": 400},
+        device_scale_factor=1.5,
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Olga").click()
+    page.get_by_role("link", name="All tokens").click()
+    page.get_by_role("heading", name="All access tokens").wait_for()
+    page.screenshot(path=DOCS / "pictures" / f"desk-{scheme}.png", full_page=True)
+    context.close()
 
 
 def _take(browser: Browser, address: str, scheme: str) -> None:

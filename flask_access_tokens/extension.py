@@ -133,6 +133,15 @@ class AccessTokens:
         self._loaders.identity = load
         return load
 
+    def operator_loader(self, load: Loader) -> Loader:
+        """Register ``() -> operator ID or None``: who is at the operators' desk. Without it, the desk answers 404.
+
+        It must tell of the session alone, never of a header or the query string of a request: whoever it returns sees
+        and deletes everybody's tokens, and generates tokens for others.
+        """
+        self._loaders.operator = load
+        return load
+
     def owner_loader(self, load: Loader) -> Loader:
         """Register ``(owner_id: str) -> owner or None``: the owner a token acts for. Anything false refuses the token.
 

@@ -105,6 +105,24 @@ def validate_description(description: str) -> str:
     return text
 
 
+def validate_reason(reason: str) -> str:
+    """Return the reason of an act without surrounding blanks.
+
+    :raises TokenRefused: where it is not one line of at most 255 characters.
+    """
+    text = _validate_line(reason, "reason")
+    if len(text) > MAX_DESCRIPTION_LENGTH:
+        raise TokenRefused(
+            _(
+                "The reason has %(count)d characters. Use at most %(most)d.",
+                count=len(text),
+                most=MAX_DESCRIPTION_LENGTH,
+            ),
+            "reason",
+        )
+    return text
+
+
 def validate_lifetime(days: int) -> int:
     """Return a lifetime.
 

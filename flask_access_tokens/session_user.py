@@ -53,6 +53,26 @@ def signed_in_owner(state: State) -> str | None:
     return _owner_id(state, found)
 
 
+def signed_in_operator(state: State) -> str | None:
+    """Return the operator ID of whoever is signed in to the session; None for everybody who is no operator.
+
+    :raises ValueError: where the operator loader returns something else than an ID.
+    """
+    load = state.loaders.operator
+    if load is None:
+        return None
+    try:
+        found = state.app.ensure_sync(load)()
+    except NO_ROW:
+        return None
+    if not found or _HEADER_USER in request.environ:
+        return None
+    try:
+        return policy.validate_owner_id(found)
+    except ValueError as error:
+        raise ValueError(f"The operator loader must return the ID of the operator, or None. {error}") from None
+
+
 def check_csrf(state: State) -> None:
     """Check the CSRF token of a request by session, whether or not the host uses ``CSRFProtect``.
 

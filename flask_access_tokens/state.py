@@ -33,8 +33,8 @@ MAX_INTERVAL = 366 * 24 * 60 * 60
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 """A scope-token (RFC 6749 §3.3)."""
 
-OWN_BLUEPRINTS = ("access_tokens", "access_tokens_api")
-"""The blueprints of the page and of the endpoints for programs."""
+OWN_BLUEPRINTS = ("access_tokens", "access_tokens.desk", "access_tokens_api")
+"""The blueprints of the page, of the operators' desk in it, and of the endpoints for programs."""
 
 ENDPOINTS = ("self", "rotate", "revoke", "verify", "introspect")
 """The endpoints for programs that a host can open."""
@@ -45,6 +45,7 @@ class Loaders:
     """The host's functions, as they were registered on the extension."""
 
     identity: Callable[[], Any] | None = None
+    operator: Callable[[], Any] | None = None
     owner: Callable[[str], Any] | None = None
     scopes: Callable[[str], Iterable[str]] | None = None
 

@@ -54,7 +54,7 @@ def route_findings(state: State) -> Iterator[Finding]:
 
 
 def _is_own(endpoint: Any) -> bool:
-    return str(endpoint).partition(".")[0] in OWN_BLUEPRINTS
+    return str(endpoint).rpartition(".")[0] in OWN_BLUEPRINTS
 
 
 def _is_hidden(adapter: Any, rule: Rule) -> bool:

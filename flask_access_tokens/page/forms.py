@@ -32,18 +32,21 @@ class _TokenForm(FlaskForm):  # type: ignore[misc]
     nonce = HiddenField()
 
     owner_id: str
+    """The owner of the token."""
+    maker: str
+    """Who fills in the form: the owner, or an operator for them. Nobody else can send it."""
     prefilled: frozenset[str] = frozenset()
     """The fields in which a link has chosen something else than the form starts with."""
 
     def validate_name(self, field: Field) -> None:
-        field.data = _valid(policy.validate_name, field.data)
+        field.data = valid(policy.validate_name, field.data)
 
     def validate_description(self, field: Field) -> None:
-        field.data = _valid(policy.validate_description, field.data)
+        field.data = valid(policy.validate_description, field.data)
 
     def renew_nonce(self) -> None:
         """Give the form a one-time value of its own."""
-        self.nonce.data = signer("form").dumps([uuid.uuid4().hex, self.owner_id])
+        self.nonce.data = signer("form").dumps([uuid.uuid4().hex, self.owner_id, self.maker])
 
     def read_nonce(self) -> str | None:
         """Return the one-time value that the form was sent with, or None where it has none.
@@ -54,7 +57,7 @@ class _TokenForm(FlaskForm):  # type: ignore[misc]
 
     @property
     def is_ours(self) -> bool:
-        """Whether the page made this form for its owner, however long ago. Another site cannot forge that."""
+        """Whether the page made this form for whoever sends it, however long ago. Another site cannot forge that."""
         try:
             return self._signed_nonce(None) is not None
         except BadSignature:
@@ -63,9 +66,9 @@ class _TokenForm(FlaskForm):  # type: ignore[misc]
     def _signed_nonce(self, max_age: int | None) -> str | None:
         if not self.nonce.data:
             return None
-        nonce, owner_id = signer("form").loads(self.nonce.data, max_age=max_age)
-        if owner_id != self.owner_id:
-            raise BadSignature("This form was made for another owner.")
+        nonce, *made_for = signer("form").loads(self.nonce.data, max_age=max_age)
+        if made_for != [self.owner_id, self.maker]:
+            raise BadSignature("This form was made for somebody else.")
         return str(nonce)
 
 
@@ -80,13 +83,22 @@ class GenerateForm(_TokenForm):
     days: int
 
     def validate_lifetime_days(self, field: Field) -> None:
-        self.days = _valid(policy.parse_lifetime, field.data or "")
+        self.days = valid(policy.parse_lifetime, field.data or "")
 
     def validate_scopes(self, field: Field) -> None:
         def validate(scopes: Iterable[str]) -> tuple[str, ...]:
             return policy.validate_scopes(self.owner_id, scopes)
 
-        _valid(validate, field.data or [])
+        valid(validate, field.data or [])
+
+
+class OperatorForm(GenerateForm):
+    """What an operator enters for a new token of somebody else."""
+
+    reason = StringField()
+
+    def validate_reason(self, field: Field) -> None:
+        field.data = valid(policy.validate_reason, field.data or "")
 
 
 class EditForm(_TokenForm):
@@ -101,17 +113,21 @@ class RotateForm(FlaskForm):  # type: ignore[misc]
     hours: int
 
     def validate_overlap_hours(self, field: Field) -> None:
-        self.hours = _valid(policy.parse_overlap, field.data or "")
+        self.hours = valid(policy.parse_overlap, field.data or "")
 
 
 class DeleteForm(FlaskForm):  # type: ignore[misc]
     """The confirmation of a deletion: nothing but the CSRF token."""
 
 
-def blank_form(owner_id: str) -> GenerateForm:
-    """Return a new form with the values that it starts with."""
+def blank_form(owner_id: str, operator: str | None = None) -> GenerateForm:
+    """Return a new form with the values that it starts with.
+
+    :param operator: who fills it in, where that is not the owner.
+    """
     form = _form(
         owner_id,
+        operator,
         formdata=None,
         name="",
         description="",
@@ -122,9 +138,9 @@ def blank_form(owner_id: str) -> GenerateForm:
     return form
 
 
-def linked_form(owner_id: str) -> GenerateForm:
+def linked_form(owner_id: str, operator: str | None = None) -> GenerateForm:
     """Return a new form, prefilled as far as the query string says so."""
-    form = blank_form(owner_id)
+    form = blank_form(owner_id, operator)
     chosen = _linked(form)
     for name, value in chosen.items():
         form[name].data = value
@@ -149,9 +165,9 @@ def _linked(form: GenerateForm) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
-def sent_form(owner_id: str) -> GenerateForm:
+def sent_form(owner_id: str, operator: str | None = None) -> GenerateForm:
     """Return the form that this request sends; a field that it leaves out is empty."""
-    form = _form(owner_id, formdata=request.form, name="", description="", lifetime_days="", scopes=[])
+    form = _form(owner_id, operator, formdata=request.form, name="", description="", lifetime_days="", scopes=[])
     form.lifetime_days.data = _sent_lifetime(request.form)
     form.prefilled = frozenset(name for name, value in _linked(form).items() if form[name].data == value)
     return form
@@ -160,7 +176,7 @@ def sent_form(owner_id: str) -> GenerateForm:
 def edit_form(token: Token, *, sent: bool) -> EditForm:
     """Return the form that edits a token: as this request sends it, or with the values of the token."""
     form = EditForm(formdata=request.form if sent else None, name=token.name, description=token.description)
-    form.owner_id = token.owner_id
+    form.owner_id = form.maker = token.owner_id
     if not sent:
         form.renew_nonce()
     return form
@@ -177,15 +193,21 @@ def _sent_lifetime(sent: MultiDict[str, str]) -> str:
     return preset if preset and number == sent.get("lifetime_shown") else number
 
 
-def _form(owner_id: str, formdata: MultiDict[str, str] | None, **data: object) -> GenerateForm:
-    form = GenerateForm(formdata=formdata, **data)
+def _form(owner_id: str, operator: str | None, formdata: MultiDict[str, str] | None, **data: object) -> GenerateForm:
+    form = GenerateForm(formdata=formdata, **data) if operator is None else OperatorForm(formdata=formdata, **data)
     form.owner_id = owner_id
+    # Operators may have the IDs of owners, which contain no line break.
+    form.maker = owner_id if operator is None else f"operator\n{operator}"
     state = current_state()
     form.scopes.choices = [(scope, state.scopes[scope]) for scope in state.allowed_scopes(owner_id)]
     return form
 
 
-def _valid(validate: Callable[[Value], Valid], value: Value) -> Valid:
+def valid(validate: Callable[[Value], Valid], value: Value) -> Valid:
+    """Return a value as :mod:`flask_access_tokens.policy` validates it.
+
+    :raises ValidationError: where it is refused.
+    """
     try:
         return validate(value)
     except TokenRefused as refused:

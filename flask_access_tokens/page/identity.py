@@ -4,7 +4,7 @@ from flask import Response, abort, make_response, request
 from werkzeug.exceptions import Unauthorized
 
 from ..api import credentials
-from ..session_user import signed_in_owner
+from ..session_user import signed_in_operator, signed_in_owner
 from ..state import State, current_state
 from ..texts import gettext as _
 
@@ -26,11 +26,22 @@ def require_owner() -> str:
         abort(401, _("An access token does not open this page. Sign in instead."))
     if owner is None:
         abort(_ask_to_sign_in(state))
-    try:
-        request.args  # noqa: B018
-    except UnicodeDecodeError:
-        abort(400)
+    _require_readable_query()
     return owner
+
+
+def require_operator() -> str:
+    """Return the operator ID of whoever is signed in.
+
+    :raises HTTPException: 404 for everybody else, for a request with an access token, and where the page is disabled.
+    """
+    state = current_state()
+    has_token = not state.disabled and credentials.holds_secret(state, request)
+    operator = None if state.disabled or has_token else signed_in_operator(state)
+    if operator is None or not state.enabled(operator):
+        abort(404)
+    _require_readable_query()
+    return operator
 
 
 def current_owner_or_none() -> str | None:
@@ -45,8 +56,19 @@ def current_owner_or_none() -> str | None:
 def may_fetch_assets() -> bool:
     """Return whether the feature flag lets this request have the page's static files."""
     state = current_state()
-    flag_depends_on_owner = callable(state.config["ACCESS_TOKENS_ENABLED"])
-    return not state.disabled and (not flag_depends_on_owner or state.enabled(signed_in_owner(state)))
+    if state.disabled:
+        return False
+    if not callable(state.config["ACCESS_TOKENS_ENABLED"]) or state.enabled(signed_in_owner(state)):
+        return True
+    operator = signed_in_operator(state)
+    return operator is not None and state.enabled(operator)
+
+
+def _require_readable_query() -> None:
+    try:
+        request.args  # noqa: B018
+    except UnicodeDecodeError:
+        abort(400)
 
 
 def _ask_to_sign_in(state: State) -> Response:

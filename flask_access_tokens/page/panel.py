@@ -43,6 +43,7 @@ class Panel:
     list_params: dict[str, str] = field(init=False, default_factory=dict)
     """The state of the list in the query string, such as its filter and its page."""
 
+    stylesheets: ClassVar[tuple[str, ...]] = ("access-tokens.css",)
     endpoint: ClassVar[str]
     """The endpoint of the list."""
     page_param: ClassVar[str]
@@ -197,7 +198,7 @@ class Panel:
     @property
     def first_invalid_field(self) -> str:
         """The field to focus: the first with an error, else the name; "" where a message is focused instead."""
-        for name in ("name", "description", "lifetime_days", "scopes"):
+        for name in ("name", "description", "lifetime_days", "scopes", "reason"):
             if name in self.form and self.form[name].errors:
                 return name
         return "" if self.notice or self.form.prefilled else "name"

@@ -27,6 +27,7 @@ from ..state import current_state, logger
 from ..store.connections import error_summary
 from ..texts import gettext as _
 from ..tokens import AlreadyGenerated, AlreadyReplaced, NewToken, Token, TokenRefused
+from . import desk
 from .assets import FOLDER, asset_url
 from .forms import DeleteForm, GenerateForm, blank_form, edit_form, linked_form, rotate_form, sent_form
 from .headers import wants_fragment, watch_request
@@ -39,6 +40,7 @@ from .signed import sent_notice, sign_notice
 blueprint = Blueprint("access_tokens", __name__, template_folder="templates")
 
 blueprint.url_value_preprocessor(watch_request)
+blueprint.register_blueprint(desk.blueprint)
 
 View = Callable[..., ResponseReturnValue]
 

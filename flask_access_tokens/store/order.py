@@ -113,7 +113,12 @@ class Order:
         return (1 if self.column == "expires_at" else -1), _EPOCH, key.id
 
 
+def usual_sort(status: str) -> str:
+    """Return what the list is sorted by where it shows a status, and nothing else was chosen."""
+    return _OF_STATUS.get(status, "-created")
+
+
 def order_of(sort: str, status: str) -> Order:
     """Return an order by its name; for any other text, the order that is usual for a status."""
-    name = sort if sort in SORTS else _OF_STATUS.get(status, "-created")
+    name = sort if sort in SORTS else usual_sort(status)
     return Order(_COLUMNS[name.removeprefix("-")], name.startswith("-"))

@@ -74,7 +74,7 @@ def test_text_that_was_written_past_the_operations_is_harmless(host: Host, comma
         connection.execute(sa.update(table).values(name="\x1b]0;x\x07\t\u202e\x7f\x9b\r\n=1+1", scopes="=1 @x"))
     shown = host.call(*command, stdin=made.secret)
     row = shown.stdout.splitlines()[-1].split("\t")
-    assert len(row) == (10 if command == ["list"] else 7)
+    assert len(row) == (11 if command == ["list"] else 7)
     assert row[1:3] == ["'=owner", r"\x1b]0;x\x07\t\u202e\x7f\x9b\r\n=1+1"]
     assert shown.stdout.replace("\t", "").replace("\n", "").isprintable()
     if command == ["list"]:

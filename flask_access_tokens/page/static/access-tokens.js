@@ -8,7 +8,7 @@
   window.accessTokensScript = true;
 
   const [POLL_EVERY, POLL_FOR, RETRY_AFTER, DAY] = [3000, 600000, 5000, 86400000]; // milliseconds
-  const FORMS = ["form", "editing", "rotating", "deleting"]; // the states of the panel that lead back to the list
+  const FORMS = ["owner", "form", "editing", "rotating", "deleting"]; // the states of the panel that lead back to the list
   const { nonce, dataset: settings } = document.currentScript;
 
   let current = null; // the panel that was prepared last
@@ -211,6 +211,11 @@
   }
 
   document.addEventListener("input", ({ target }) => {
+    if (isOurs(target) && target.dataset.selects) {
+      const boxes = currentPanel().querySelectorAll(`tbody [name="${target.dataset.selects}"]`);
+      boxes.forEach((box) => (box.checked = target.checked));
+      return;
+    }
     const field = byId("-lifetime_days");
     if (isOurs(target)) {
       // What is said about a value no longer holds.

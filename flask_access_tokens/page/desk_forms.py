@@ -1,0 +1,69 @@
+"""The forms of the operators' desk: the text that may contain a secret, the owner, the question before a deletion."""
+
+from datetime import datetime
+from io import BytesIO
+from itertools import chain, islice
+
+from flask import request
+from flask_wtf import FlaskForm
+from wtforms import Field, HiddenField, StringField
+
+from .. import policy, secret
+from ..state import current_state
+from ..store.owners import checks_owner, load_owner
+from ..store.reads import find_each
+from ..store.table import owner_value
+from ..texts import gettext as _
+from ..tokens import Token
+from .forms import FORM_AGE, valid
+from .signed import signer
+
+MOST_FOUND = 100
+"""Secrets of a text whose tokens are shown."""
+
+
+class DeletionForm(FlaskForm):  # type: ignore[misc]
+    """The question before a deletion, with the reason that its signals carry."""
+
+    reason = StringField()
+    asked = HiddenField()
+
+    def validate_reason(self, field: Field) -> None:
+        field.data = valid(policy.validate_reason, field.data or "")
+
+    def read_moment(self) -> datetime:
+        """Return when the question was asked.
+
+        :raises BadSignature: where that was too long ago, or the page did not ask it.
+        """
+        return datetime.fromisoformat(signer("deletion").loads(self.asked.data or "", max_age=FORM_AGE))
+
+
+def deletion_form(moment: datetime, *, reason: str = "") -> DeletionForm:
+    """Return the form of a question that is asked at a time."""
+    return DeletionForm(formdata=None, reason=reason, asked=signer("deletion").dumps(moment.isoformat()))
+
+
+def tokens_of_text() -> tuple[int, list[Token]]:
+    """Return how many secrets the sent text contains, and the tokens of them."""
+    state = current_state()
+    prefixes, adopted = state.prefixes, state.adopted
+    # In no variable, because crash reporters print those of every frame.
+    text = BytesIO(request.form.get("text", "").encode(errors="ignore"))
+    secrets = list(islice(secret.iter_secrets(text, prefixes, adopted), MOST_FOUND))
+    return len(secrets), list(chain.from_iterable(find_each(secrets)))
+
+
+def chosen_owner() -> tuple[str, str]:
+    """Return the owner that the query string names, and what is wrong with it; "" for neither."""
+    state = current_state()
+    sent = request.args.get("owner", "").strip()
+    if not sent:
+        return "", _("Enter the ID of an owner.") if "owner" in request.args else ""
+    try:
+        owner_id = policy.validate_owner_id(sent)
+        owner_value(state, owner_id)
+        known = not checks_owner(state) or load_owner(state, owner_id) is not None
+    except ValueError:
+        known = False
+    return (owner_id, "") if known else ("", _("No owner has this ID, or they may not act."))

@@ -1,0 +1,37 @@
+"""The state of the operators' list in the query string: its filter, its order and its page."""
+
+from collections.abc import Mapping
+
+from flask import request
+
+from ..policy import MAX_OWNER_LENGTH
+from ..state import SCOPE, current_state
+from ..store.filters import Filter, statuses
+from ..store.order import SORTS
+from .panel import without_blanks
+
+
+def list_params() -> dict[str, str]:
+    """Return the state of the list, without what is unknown."""
+    args = {key: request.args.get(key, "").strip() for key in ("owner", "status", "scope", "q", "sort", "after")}
+    offered = statuses(current_state())
+    return without_blanks(
+        {
+            "owner": args["owner"][:MAX_OWNER_LENGTH],
+            "status": args["status"] if args["status"] in offered else "",
+            "scope": args["scope"] if SCOPE.fullmatch(args["scope"]) else "",
+            "q": args["q"][:MAX_OWNER_LENGTH],
+            "sort": args["sort"] if args["sort"] in SORTS else "",
+            "after": args["after"],
+        }
+    )
+
+
+def filter_of(params: Mapping[str, str]) -> Filter:
+    """Return the filter of a list."""
+    return Filter(
+        owner=params.get("owner", ""),
+        status=params.get("status", ""),
+        scope=params.get("scope", ""),
+        search=params.get("q", ""),
+    )

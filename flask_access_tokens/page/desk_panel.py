@@ -74,7 +74,7 @@ class DeskPanel(Panel):
     def pieces(self) -> list[str]:
         """The templates that make up the panel, from the top down."""
         pieces = {
-            "list": ["desk/_overview.html", "desk/_filter.html", "desk/_list.html", "desk/_find.html"],
+            "list": ["desk/_overview.html", "desk/_filter.html", "desk/_find.html", "desk/_list.html"],
             "found": ["desk/_found.html"],
             "created": ["_secret.html", "desk/_list.html"],
             "deleting": ["desk/_question.html"],

@@ -7,15 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from access import too_wide, violations
 from host import bearer
 from rows import fill_list
 from sites import Site, announcement, open_form, press, send
-
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-AXE = """async (rules) => {
-  const { violations } = await axe.run({ runOnly: rules });
-  return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target }) => `${id} ${target} ${help}`));
-}"""
 
 
 def states(page: Page) -> Iterator[str]:
@@ -65,22 +60,7 @@ def test_axe_finds_no_violation_in_any_state_in_light_dark_and_forced_colors(
     site = make_site()
     fill_list(site.host, monkeypatch)
     page = site.visit()
-    page.evaluate((npm / "axe-core" / "axe.min.js").read_text())
-    found: list[str] = []
-
-    def look(state: str) -> None:
-        found.extend(f"{state}: {violation}" for violation in page.evaluate(AXE, RULES))
-
-    for state in states(page):
-        look(f"{state}, light")
-        page.emulate_media(color_scheme="dark")
-        look(f"{state}, dark")
-        page.emulate_media(color_scheme="light", forced_colors="active")
-        page.set_viewport_size({"width": 375, "height": 700})
-        look(f"{state}, forced colors on a phone")
-        page.emulate_media(color_scheme="light", forced_colors="none")
-        page.set_viewport_size({"width": 1280, "height": 720})
-    assert found == []
+    assert violations(page, states(page), npm) == []
 
 
 def test_nothing_scrolls_horizontally_on_a_phone_in_large_type_or_with_text_spacing(
@@ -90,32 +70,7 @@ def test_nothing_scrolls_horizontally_on_a_phone_in_large_type_or_with_text_spac
     fill_list(site.host, monkeypatch)
     site.host.generate("ann", "w" * 100, description="d" * 255, scopes=["read", "write"])
     page = site.visit()
-    wide: list[str] = []
-
-    def measure(state: str, width: int) -> None:
-        page.set_viewport_size({"width": width, "height": 700})
-        too_wide = page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
-        if too_wide > 0:
-            wide.append(f"{state} at {width}: {too_wide} pixels too wide")
-
-    def style(name: str, value: str) -> None:
-        page.evaluate("([name, value]) => (document.documentElement.style[name] = value)", [name, value])
-
-    for state in states(page):
-        for width in (320, 375, 768):
-            measure(state, width)
-        style("fontSize", "200%")
-        measure(f"{state}, twice the type", 640)
-        measure(f"{state}, twice the type", 1280)
-        style("fontSize", "")
-        # The text spacing that WCAG 1.4.12 requires a page to support.
-        style("letterSpacing", "0.12em")
-        style("wordSpacing", "0.16em")
-        measure(f"{state}, letters apart", 375)
-        style("letterSpacing", "")
-        style("wordSpacing", "")
-        page.set_viewport_size({"width": 1280, "height": 720})
-    assert wide == []
+    assert too_wide(page, states(page)) == []
 
 
 def test_generating_copying_and_deleting_work_with_the_keyboard_alone(make_site: Callable[..., Site]) -> None:

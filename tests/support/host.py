@@ -52,6 +52,7 @@ class Host:
         *,
         csrf: bool = False,
         model: Callable[[SQLAlchemy], Any] | None = None,
+        owner: Callable[[SQLAlchemy], Any] | None = None,
         **config: Any,
     ) -> None:
         self.app = app = Flask("host")
@@ -65,7 +66,9 @@ class Host:
         )
         app.config.update(config)
         self.db = SQLAlchemy(app)
-        self.access_tokens = AccessTokens(app, self.db, model=model(self.db) if model else None)
+        self.access_tokens = AccessTokens(
+            app, self.db, model=model(self.db) if model else None, owner=owner(self.db) if owner else None
+        )
         if csrf:
             CSRFProtect(app)
         add_sign_in(app, self.access_tokens)

@@ -50,17 +50,26 @@ class DeskPanel(Panel):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.list_params = list_params()
+        if self.state in ("owner", "form"):
+            # The owner in the query string is that of the new token: no filter of the list to return to.
+            self.list_params.pop("owner", None)
         if self.created is not None:
             # Newest first: the row of the new token belongs to the response.
             self.list_params = {"owner": self.created.token.owner_id}
         if self.state in ("list", "created"):
-            self.listing = filtered(
-                current_state(),
-                filter_of(self.list_params),
-                sort=self.sort,
-                after=self.list_params.get("after", ""),
-                size=PAGE_SIZE,
-            )
+            self.listing = self._listed()
+        if self.listing and not self.listing.tokens and self.list_params.pop("after", None):
+            # The tokens of this page are gone.
+            self.listing = self._listed()
+
+    def _listed(self) -> Listing:
+        return filtered(
+            current_state(),
+            filter_of(self.list_params),
+            sort=self.sort,
+            after=self.list_params.get("after", ""),
+            size=PAGE_SIZE,
+        )
 
     @property
     def state(self) -> str:

@@ -9,6 +9,7 @@
 
   const [POLL_EVERY, POLL_FOR, RETRY_AFTER, DAY] = [3000, 600000, 5000, 86400000]; // milliseconds
   const FORMS = ["owner", "form", "editing", "rotating", "deleting"]; // the states of the panel that lead back to the list
+  const OPENERS = ["generate", "delete-selected", "delete-everything"]; // outside the rows, what leads to such a state
   const { nonce, dataset: settings } = document.currentScript;
 
   let current = null; // the panel that was prepared last
@@ -264,8 +265,11 @@
       const which = buttons(row).findIndex((button) => element.contains(button));
       const near = [row, row.nextElementSibling, row.previousElementSibling];
       returnTo = near.map((each) => buttons(each)[which]?.id).filter(Boolean);
-    } else if (element.id === "access-tokens-generate") {
-      returnTo = [element.id];
+      return;
+    }
+    const opener = element.closest("#access-tokens-selected")?.querySelector("button") ?? element;
+    if (OPENERS.some((name) => opener.id === `access-tokens-${name}`)) {
+      returnTo = [opener.id];
     }
   }
 

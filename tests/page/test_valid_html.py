@@ -13,10 +13,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from desk import DESK, OPERATOR, fill_desk, open_desk, people
 from host import Host
+from markup import Page
 from missing import missing
 from rows import fill_list
 
+SECRET = re.compile(r"(?:pat|demo)_[0-9A-Za-z]{49}")
 ROOT = Path(__file__).parents[2]
 VALIDATOR = {
     "root": True,
@@ -32,14 +35,12 @@ MINIMAL = '<!DOCTYPE html>\n<html lang="en"><head><title>Mine</title></head><bod
 
 
 def demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """A test client that is signed in to a copy of the demo in the folder."""
+    """A test client of a copy of the demo in the folder."""
     shutil.copytree(ROOT / "demo_app", folder / "demo_app", ignore=shutil.ignore_patterns("instance", "__pycache__"))
     monkeypatch.syspath_prepend(folder)
     app: Flask = importlib.import_module("demo_app").create_app()
     app.config["WTF_CSRF_ENABLED"] = False
-    visitor = app.test_client()
-    visitor.post("/sign-in/ann")
-    return visitor
+    return app.test_client()
 
 
 @pytest.fixture
@@ -47,6 +48,9 @@ def answers(make_host: Callable[..., Host], tmp_path: Path, monkeypatch: pytest.
     """A folder with every state of the page: as a page, as a fragment, and in the demo."""
     host = make_host(WTF_CSRF_ENABLED=False)
     fill_list(host, monkeypatch)
+    desk_host = make_host(WTF_CSRF_ENABLED=False, owner=people)
+    open_desk(desk_host)
+    fill_desk(desk_host)
     folder = tmp_path / "answers"
     folder.mkdir()
 
@@ -70,11 +74,45 @@ def answers(make_host: Callable[..., Host], tmp_path: Path, monkeypatch: pytest.
         for state, answer in answers.items():
             (folder / f"{kind}-{state}.html").write_text(page.format(answer.text))
 
+    def save_desk(kind: str, olga: Any, page: str = "{}", **settings: Any) -> None:
+        new = {"name": kind, "lifetime_days": "7"}
+        generated = olga.post(f"{DESK}new?owner=bob", data=new, **settings)
+        (secret,) = SECRET.findall(generated.text)
+        question = f"{DESK}delete?everything=1&owner=bob"
+        (asked,) = Page(olga.get(question)).form("/delete").fields["asked"]
+        selected = [("token", found) for found in re.findall(r'name="token" value="([^"]+)"', generated.text)]
+        answers = {
+            "list": olga.get(DESK, **settings),
+            "filtered": olga.get(f"{DESK}?status=unused&scope=read&sort=-used&owner=bob", **settings),
+            "nothing found": olga.get(f"{DESK}?q=zebra&scope=odd", **settings),
+            "found": olga.post(f"{DESK}find", data={"text": secret}, **settings),
+            "not found": olga.post(f"{DESK}find", data={"text": "odd"}, **settings),
+            "owner": olga.get(f"{DESK}new", **settings),
+            "refused owner": olga.get(f"{DESK}new?owner=", **settings),
+            "form": olga.get(f"{DESK}new?owner=ann&name=CI&scopes=read", **settings),
+            "errors": olga.post(f"{DESK}new?owner=ann", data={"lifetime_days": "x", "reason": "r" * 300}, **settings),
+            "generated": generated,
+            "nothing selected": olga.get(f"{DESK}delete", **settings),
+            "selected": olga.get(f"{DESK}delete", query_string=selected, **settings),
+            "asking": olga.get(question, **settings),
+            "refused reason": olga.post(question, data={"asked": asked, "reason": "r" * 300}, **settings),
+            "deleted": olga.post(question, data={"asked": asked}, follow_redirects=True, **settings),
+        }
+        for state, answer in answers.items():
+            assert 'id="access-tokens"' in answer.text, state
+            (folder / f"{kind}-{state}.html").write_text(page.format(answer.text))
+
     ann, bob = host.client("ann"), host.client("bob")
     save("page", ann, bob)
     save("fragment", ann, bob, MINIMAL, headers={"HX-Request": "true"})
+    olga = desk_host.client(OPERATOR)
+    save_desk("desk", olga)
+    save_desk("desk-fragment", olga, MINIMAL, headers={"HX-Request": "true"})
     visitor = demo(tmp_path, monkeypatch)
+    visitor.post("/sign-in/ann")
     save("demo", visitor, visitor)
+    visitor.post("/sign-in/olga")
+    save_desk("demo-desk", visitor)
     (folder / "demo-home.html").write_text(visitor.get("/").text)
     return folder
 

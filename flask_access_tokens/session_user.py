@@ -46,8 +46,7 @@ def signed_in_owner(state: State) -> str | None:
             "No identity loader is set. Decorate a function with @access_tokens.identity_loader: it returns the ID of"
             " whoever is signed in, or None."
         )
-    if isinstance(found, LocalProxy):
-        found = found._get_current_object()
+    found = _behind_proxy(found)
     if found is None or found == "" or _HEADER_USER in request.environ:
         return None
     return _owner_id(state, found)
@@ -62,7 +61,7 @@ def signed_in_operator(state: State) -> str | None:
     if load is None:
         return None
     try:
-        found = state.app.ensure_sync(load)()
+        found = _behind_proxy(state.app.ensure_sync(load)())
     except NO_ROW:
         return None
     if not found or _HEADER_USER in request.environ:
@@ -119,6 +118,10 @@ def watch_flask_login(app: Flask) -> None:
 
 def _note_header_user(app: Flask, **_: Any) -> None:
     request.environ[_HEADER_USER] = True
+
+
+def _behind_proxy(found: Any) -> Any:
+    return found._get_current_object() if isinstance(found, LocalProxy) else found
 
 
 def _flask_login_user(state: State) -> Any:

@@ -22,7 +22,7 @@ from .desk_params import list_params
 from .forms import blank_form, linked_form, sent_form
 from .headers import wants_fragment
 from .identity import require_operator
-from .responses import about_new, expired_message, render, scope_needed, store_errors_as_503
+from .responses import about_new, dropped_message, expired_message, render, scope_needed, store_errors_as_503
 from .signed import sent_notice, sign_notice
 
 blueprint = Blueprint("desk", __name__, url_prefix="/all")
@@ -78,7 +78,7 @@ def find(operator: str) -> ResponseReturnValue:
 @_route("/delete", "GET")
 def confirm_delete(operator: str) -> ResponseReturnValue:
     chosen = chosen_by_request()
-    form = deletion_form(chosen.moment)
+    form = deletion_form(operator, chosen.moment)
     return _refused_choice(operator, chosen) or _render(operator, deleting=chosen, form=form)
 
 
@@ -88,9 +88,9 @@ def delete(operator: str) -> ResponseReturnValue:
     form = DeletionForm()
     try:
         check_csrf(current_state())
-        chosen = chosen.as_of(form.read_moment())
+        chosen = chosen.as_of(form.read_moment(operator))
     except (CSRFError, BadSignature) as error:
-        fresh = deletion_form(chosen.moment, reason=form.reason.data or "")
+        fresh = deletion_form(operator, chosen.moment, reason=form.reason.data or "")
         return _refused_choice(operator, chosen) or _render_expired(operator, error, deleting=chosen, form=fresh)
     if refused := _refused_choice(operator, chosen):
         return refused
@@ -121,9 +121,11 @@ def generate(operator: str) -> ResponseReturnValue:
         check_csrf(current_state())
         nonce = form.read_nonce()
     except (CSRFError, BadSignature) as error:
-        kept = form if form.is_ours else blank_form(owner, operator)
-        kept.renew_nonce()
-        return _render_expired(operator, error, for_owner=owner, form=kept, scope_needed=scope_needed())
+        shown: dict[str, Any] = {"for_owner": owner, "scope_needed": scope_needed()}
+        if not form.is_ours:
+            return _render_expired(operator, error, dropped_message(), form=blank_form(owner, operator), **shown)
+        form.renew_nonce()
+        return _render_expired(operator, error, form=form, **shown)
     if not form.validate():
         return _render_form(operator, owner, form, status=422)
     try:
@@ -165,9 +167,9 @@ def _render_form(operator: str, owner: str, form: Any, **shown: Any) -> Response
     return _render(operator, for_owner=owner, form=form, scope_needed=scope_needed(), **shown)
 
 
-def _render_expired(operator: str, error: Exception, **shown: Any) -> Response:
+def _render_expired(operator: str, error: Exception, message: str = "", **shown: Any) -> Response:
     logger.info("A form of the operators' desk was refused: %s", error)
-    return _render(operator, notice=expired_message(), is_error=True, status=400, **shown)
+    return _render(operator, notice=message or expired_message(), is_error=True, status=400, **shown)
 
 
 def _render_done(operator: str, notice: str) -> ResponseReturnValue:

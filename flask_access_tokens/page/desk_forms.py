@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 from flask import request
 from flask_wtf import FlaskForm
+from itsdangerous import BadSignature
 from wtforms import Field, HiddenField, StringField
 
 from .. import policy, secret
@@ -31,17 +32,21 @@ class DeletionForm(FlaskForm):  # type: ignore[misc]
     def validate_reason(self, field: Field) -> None:
         field.data = valid(policy.validate_reason, field.data or "")
 
-    def read_moment(self) -> datetime:
-        """Return when the question was asked.
+    def read_moment(self, operator: str) -> datetime:
+        """Return when an operator was asked the question.
 
-        :raises BadSignature: where that was too long ago, or the page did not ask it.
+        :raises BadSignature: where that was too long ago, or the page did not ask them.
         """
-        return datetime.fromisoformat(signer("deletion").loads(self.asked.data or "", max_age=FORM_AGE))
+        asked, moment = signer("deletion").loads(self.asked.data or "", max_age=FORM_AGE)
+        if asked != operator:
+            raise BadSignature("Somebody else was asked this question.")
+        return datetime.fromisoformat(moment)
 
 
-def deletion_form(moment: datetime, *, reason: str = "") -> DeletionForm:
-    """Return the form of a question that is asked at a time."""
-    return DeletionForm(formdata=None, reason=reason, asked=signer("deletion").dumps(moment.isoformat()))
+def deletion_form(operator: str, moment: datetime, *, reason: str = "") -> DeletionForm:
+    """Return the form of a question that an operator is asked at a time."""
+    asked = signer("deletion").dumps([operator, moment.isoformat()])
+    return DeletionForm(formdata=None, reason=reason, asked=asked)
 
 
 def tokens_of_text() -> tuple[int, list[Token]]:

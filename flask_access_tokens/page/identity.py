@@ -56,12 +56,10 @@ def current_owner_or_none() -> str | None:
 def may_fetch_assets() -> bool:
     """Return whether the feature flag lets this request have the page's static files."""
     state = current_state()
-    if state.disabled:
-        return False
-    if not callable(state.config["ACCESS_TOKENS_ENABLED"]) or state.enabled(signed_in_owner(state)):
-        return True
+    if state.disabled or not callable(state.config["ACCESS_TOKENS_ENABLED"]):
+        return not state.disabled
     operator = signed_in_operator(state)
-    return operator is not None and state.enabled(operator)
+    return (operator is not None and state.enabled(operator)) or state.enabled(signed_in_owner(state))
 
 
 def _require_readable_query() -> None:

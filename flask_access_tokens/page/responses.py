@@ -41,6 +41,11 @@ def expired_message() -> str:
     return _("This form has expired. Nothing was changed; please send it again.")
 
 
+def dropped_message() -> str:
+    """Return the notice of an expired form whose values the page drops, because it did not make the form."""
+    return _("This form has expired. Nothing was changed; please fill it in again.")
+
+
 def about_new(token: Token) -> dict[str, Any]:
     """Return what a panel tells of a new token: the URL of an example, and whether the token opens no route."""
     guarded = _guarded_routes()

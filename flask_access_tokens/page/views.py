@@ -34,7 +34,7 @@ from .headers import wants_fragment, watch_request
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
 from .own_panel import OwnPanel, list_params
 from .panel import Panel
-from .responses import about_new, expired_message, render, scope_needed, store_errors_as_503
+from .responses import about_new, dropped_message, expired_message, render, scope_needed, store_errors_as_503
 from .signed import sent_notice, sign_notice
 
 blueprint = Blueprint("access_tokens", __name__, template_folder="templates")
@@ -91,8 +91,8 @@ def generate(owner: str) -> ResponseReturnValue:
         nonce = form.read_nonce()
     except (CSRFError, BadSignature) as error:
         if not form.is_ours:
-            message = _("This form has expired. Nothing was changed; please fill it in again.")
-            return _render_expired(owner, error, message, form=blank_form(owner), scope_needed=scope_needed())
+            form = blank_form(owner)
+            return _render_expired(owner, error, dropped_message(), form=form, scope_needed=scope_needed())
         form.renew_nonce()
         return _render_expired(owner, error, form=form, scope_needed=scope_needed())
     if not form.validate():

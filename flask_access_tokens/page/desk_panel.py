@@ -127,8 +127,13 @@ class DeskPanel(Panel):
         return owners_of(current_state(), {token.owner_id for token in shown})
 
     @property
-    def knows_owners(self) -> bool:
-        return checks_owner(current_state())
+    def owner_missing(self) -> str:
+        """What the list says where a token has no owner to show; "" where the host checks no owner."""
+        state = current_state()
+        if state.owner is not None and state.loaders.owner is None:
+            return _("Owner gone")
+        # A loader returns none for those who may not act either.
+        return _("Owner gone or inactive") if checks_owner(state) else ""
 
     def owner_name(self, owner_id: str) -> str:
         """Return the name of an owner whose class itself has a ``__str__``: that of a base may show every value."""

@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from flask import session
@@ -18,10 +18,12 @@ DESK_FIND = f"{DESK}find"
 DESK_DELETE = f"{DESK}delete"
 DESK_NEW = f"{DESK}new"
 
+AnyHost = TypeVar("AnyHost", bound=Any)
+
 _DELETE_LABEL = re.compile(r"Delete token (.+) of (.+)")
 
 
-def with_operator(host: Any, *operators: str) -> Any:
+def with_operator(host: AnyHost, *operators: str) -> AnyHost:
     """Let these people, or Olga alone, be operators while they are signed in; return the host."""
     known = operators or ("olga",)
     host.access_tokens.operator_loader(lambda: session.get("person") if session.get("person") in known else None)

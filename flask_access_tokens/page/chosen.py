@@ -12,12 +12,12 @@ from flask import request
 from .. import clock
 from ..state import current_state
 from ..store.batches import BATCH
-from ..store.desk import chosen_tokens, filtered
+from ..store.desk import chosen_tokens, count, filtered
 from ..store.filters import Filter
 from ..store.rows import parse_token_id
 from ..store.summary import Summary, summary
 from ..tokens import Token
-from .desk_params import filter_of, list_params
+from .desk_params import drops_filter, filter_of, list_params
 
 MOST_SELECTED = 100
 MOST_DELETED = 5_000
@@ -53,6 +53,11 @@ class Chosen:
         """How many there are, as :func:`flask_access_tokens.store.desk.count` counts."""
         return self.summary.number
 
+    @property
+    def left(self) -> int:
+        """How many match the filter now, counted in the same way."""
+        return 0 if self.ids else count(current_state(), self.filter, self.moment)
+
     def as_of(self, moment: datetime) -> "Chosen":
         """Return what was chosen, as it was at another time."""
         return replace(self, moment=moment)
@@ -74,5 +79,5 @@ def chosen_by_request() -> Chosen:
     """Return what the query string chooses: tokens by their IDs, or with ``everything`` all that its filter shows."""
     sent = request.args.getlist("token")[:MOST_SELECTED]
     ids = tuple(dict.fromkeys(found for found in map(parse_token_id, sent) if found is not None))
-    chosen = Filter() if sent or "everything" not in request.args else filter_of(list_params())
-    return Chosen(ids, chosen, clock.now())
+    everything = "everything" in request.args and not sent and not drops_filter()
+    return Chosen(ids, filter_of(list_params()) if everything else Filter(), clock.now())

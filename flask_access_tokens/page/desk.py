@@ -15,7 +15,7 @@ from ..state import current_state, logger
 from ..texts import gettext as _
 from ..texts import ngettext
 from ..tokens import AlreadyGenerated, TokenRefused
-from .chosen import MOST_DELETED, Chosen, chosen_by_request
+from .chosen import Chosen, chosen_by_request
 from .desk_forms import DeletionForm, chosen_owner, deletion_form, tokens_of_text
 from .desk_panel import DeskPanel
 from .desk_params import list_params
@@ -98,7 +98,7 @@ def delete(operator: str) -> ResponseReturnValue:
         return _render(operator, deleting=chosen, form=form, status=422)
     number = len(tokens.delete_many(chosen.to_delete(), by=operator, reason=form.reason.data or None))
     notice = ngettext("%(num)s token was deleted.", "%(num)s tokens were deleted.", number)
-    if number == MOST_DELETED:
+    if chosen.left:
         notice = f"{notice} {_('More tokens match.')}"
     return _render_done(operator, notice)
 

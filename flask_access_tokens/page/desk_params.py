@@ -7,8 +7,11 @@ from flask import request
 from ..policy import MAX_OWNER_LENGTH
 from ..state import SCOPE, current_state
 from ..store.filters import Filter, statuses
-from ..store.order import SORTS
+from ..store.order import SORTS, parse_key
 from .panel import without_blanks
+
+_MAX_SCOPE_LENGTH = 1000
+"""Characters of the name of a scope to filter by. SQLite refuses to compare with a pattern of more than 50,000."""
 
 
 def list_params() -> dict[str, str]:
@@ -19,12 +22,18 @@ def list_params() -> dict[str, str]:
         {
             "owner": args["owner"][:MAX_OWNER_LENGTH],
             "status": args["status"] if args["status"] in offered else "",
-            "scope": args["scope"] if SCOPE.fullmatch(args["scope"]) else "",
+            "scope": args["scope"] if _is_scope(args["scope"]) else "",
             "q": args["q"][:MAX_OWNER_LENGTH],
             "sort": args["sort"] if args["sort"] in SORTS else "",
-            "after": args["after"],
+            "after": args["after"] if parse_key(args["after"]) is not None else "",
         }
     )
+
+
+def drops_filter() -> bool:
+    """Return whether the query string narrows the list by a value that the list leaves out, so that it shows more."""
+    params = list_params()
+    return any(request.args.get(key, "").strip() != params.get(key, "") for key in ("owner", "status", "scope", "q"))
 
 
 def filter_of(params: Mapping[str, str]) -> Filter:
@@ -35,3 +44,7 @@ def filter_of(params: Mapping[str, str]) -> Filter:
         scope=params.get("scope", ""),
         search=params.get("q", ""),
     )
+
+
+def _is_scope(text: str) -> bool:
+    return len(text) <= _MAX_SCOPE_LENGTH and SCOPE.fullmatch(text) is not None

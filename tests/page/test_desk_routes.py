@@ -9,7 +9,17 @@ from flask_login import UserMixin, current_user
 from sqlalchemy.exc import NoResultFound
 from werkzeug.local import LocalProxy
 
-from desk_pages import DESK, DESK_DELETE, DESK_FIND, DESK_NEW, answer_to, find_data, generated_data, selection, with_operator
+from desk_pages import (
+    DESK,
+    DESK_DELETE,
+    DESK_FIND,
+    DESK_NEW,
+    answer_to,
+    find_data,
+    generated_data,
+    selection,
+    with_operator,
+)
 from flask_access_tokens import secret, tokens
 from host import Host, bearer
 from login import logged_in, with_flask_login

@@ -27,6 +27,7 @@ def own_model(app: Flask, db: SQLAlchemy) -> AccessTokens:
 
     class ApiToken(AccessTokenMixin, db.Model):
         __tablename__ = "api_tokens"
+        __table_args__ = (sa.Index("by_name", "name"),)
         owner_id: Mapped[int] = mapped_column(sa.ForeignKey(Person.id, ondelete="CASCADE"), index=True)
 
     return AccessTokens(app, db, model=ApiToken)
@@ -92,6 +93,22 @@ def test_autogenerate_finds_nothing_to_change_after_create_all(migrated: Any) ->
     db, _ = migrated
     db.create_all()
     flask_migrate.stamp()
+    flask_migrate.check()
+
+
+def test_a_migration_adds_the_indexes_of_the_operators_list_to_an_earlier_table(
+    migrated: Any, revisions: Callable[[], list[str]]
+) -> None:
+    db, table = migrated
+    db.create_all()
+    for index in db.metadata.tables[table].indexes:
+        if {"created_at", "hint"} & set(index.columns.keys()):
+            index.drop(db.engine)
+    flask_migrate.stamp()
+    flask_migrate.migrate(message="indexes")
+    (revision,) = revisions()
+    assert revision.count("batch_op.create_index(") == 4
+    flask_migrate.upgrade()
     flask_migrate.check()
 
 

@@ -67,6 +67,8 @@ class State:
     bind_arguments: dict[str, Any] | None = None
     idle_session: Session | None = None
     warned_of_other_id: bool = False
+    keeps_owners: bool | None = None
+    """Whether the database lets no token outlive its owner; None until it is asked."""
     writer: Any = None
     """The thread that writes last-used updates."""
     failed_updates: int = 0

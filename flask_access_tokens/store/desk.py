@@ -16,7 +16,7 @@ from .connections import reading, reads
 from .entities import Token
 from .filters import Filter, by_row, by_time, ranges, statuses
 from .order import Key, Order, key_of, order_of, parse_key
-from .ranges import MOST_COUNTED, any_of, number_of
+from .ranges import MOST_COUNTED, any_of, counted, number_of
 from .rows import select_tokens, token_from_row
 from .table import token_table
 
@@ -124,7 +124,7 @@ class _Pages:
         conditions = ranges(self.state, self.reader, self.chosen, self.moment)
         if not conditions:
             return [], 0
-        some = self.reader.execute(any_of(conditions, MOST_COUNTED + 1, *self._columns())).all()
+        some = self.reader.execute(counted(conditions, *self._columns())).all()
         if len(some) <= MOST_COUNTED:
             return self.order.sorted([key_of(*row) for row in some], after)[:number], len(some)
         stretches = self.order.stretches(self.state, after)

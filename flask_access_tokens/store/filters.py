@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from .. import policy
 from ..secret import hints_ending_in
 from ..state import SCOPE, State
+from .foreign_key import keeps_owners
 from .owners import is_orphan
 from .rows import of_exact_owner, parse_token_id
 from .table import token_table
@@ -56,7 +57,7 @@ def ranges(state: State, reader: Connection | Session, chosen: Filter, moment: d
     :return: an empty list where no token can match.
     """
     narrowed = by_row(state, chosen, token_table(state).c)
-    if narrowed is None:
+    if narrowed is None or (chosen.status == "owner-gone" and keeps_owners(state, reader)):
         return []
     if chosen.owner:
         mine = _of_owner(state, reader, chosen.owner)

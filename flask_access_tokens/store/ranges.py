@@ -27,9 +27,14 @@ def any_of(conditions: Sequence[ColumnElement[bool]], limit: int, *columns: Any,
     return whole if order is None else whole.order_by(*order.by(found.c))
 
 
+def counted(conditions: Sequence[ColumnElement[bool]], *columns: Any) -> Any:
+    """Return a SELECT of the rows that meet one of the conditions, as many as are counted."""
+    return any_of(conditions, MOST_COUNTED + 1, *columns)
+
+
 def number_of(state: State, conditions: Sequence[ColumnElement[bool]]) -> ScalarSelect[int]:
     """Return a subquery for the number of rows that meet one of the conditions, at most ``MOST_COUNTED + 1``."""
     if not conditions:
         return select(literal(0)).scalar_subquery()
-    found = any_of(conditions, MOST_COUNTED + 1, state.model.id).subquery()
+    found = counted(conditions, state.model.id).subquery()
     return select(func.count()).select_from(found).scalar_subquery()

@@ -11,7 +11,7 @@ from .connections import reading, reads
 from .desk import filtered
 from .entities import Token
 from .filters import Filter, ranges
-from .ranges import MOST_COUNTED, any_of, number_of
+from .ranges import counted, number_of
 from .table import token_table
 
 RECENTLY = timedelta(days=7)
@@ -57,7 +57,7 @@ def _of_filter(state: State, chosen: Filter, moment: datetime) -> Summary:
         conditions = ranges(state, reader, chosen, moment)
         if not conditions:
             return Summary(0, [], 0, None, 0)
-        owners = reader.execute(any_of(conditions, MOST_COUNTED + 1, state.model.owner_id)).all()
+        owners = reader.execute(counted(conditions, state.model.owner_id)).all()
         recent = token_table(state).c.last_used_at > moment - RECENTLY
         used_recently = reader.execute(
             select(number_of(state, [and_(condition, recent) for condition in conditions]))

@@ -14,8 +14,9 @@ from flask_access_tokens.store import desk, ranges
 from flask_access_tokens.store.desk import Listing
 from flask_access_tokens.store.filters import STATUSES, Filter
 from flask_access_tokens.store.order import SORTS
+from flask_access_tokens.store.summary import Summary, summary
 from flask_access_tokens.tokens import Token
-from host import Host
+from host import Clock, Host
 
 NOON = datetime(2031, 5, 6, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -141,3 +142,125 @@ def test_the_pages_of_each_filter_and_order_show_every_token_once(stored_host: H
         assert [listing.matching for listing in listed] == [bounded] * len(listed), chosen
         with stored_host.app.app_context():
             assert desk.count(state_of(stored_host), chosen, NOON) == bounded, chosen
+
+
+@pytest.mark.parametrize(
+    "after", ["", "x", "1.2", f"never.{uuid.UUID(int=1)}", f"{10**18 - 1}.{'f' * 32}", "1_0." + "0" * 32]
+)
+def test_a_key_of_no_page_gives_the_first_page(host: Host, after: str) -> None:
+    fill(host, 9)
+    with host.app.app_context():
+        listing = desk.filtered(state_of(host), Filter(), after=after, size=5)
+        first = desk.filtered(state_of(host), Filter(), size=5)
+    assert [token.id for token in listing.tokens] == [token.id for token in first.tokens]
+
+
+def test_a_page_goes_on_after_its_last_token_even_if_that_was_deleted(stored_host: Host, counted: int) -> None:
+    stored = fill(stored_host, 30)
+    with stored_host.app.app_context():
+        first = desk.filtered(state_of(stored_host), Filter(), size=10)
+        tokens.delete_many(first.tokens)
+        further = list(desk.filtered(state_of(stored_host), Filter(), after=first.after, size=30).tokens)
+    assert len({token.id for token in [*first.tokens, *further]}) == len(stored)
+
+
+@pytest.mark.parametrize(
+    ("status", "sort"),
+    [("", "-created"), ("active", "-created"), ("expiring", "expires"), ("expired", "-expires"), ("asleep", "used")],
+)
+def test_each_status_has_its_usual_order(host: Host, status: str, sort: str) -> None:
+    fill(host, 60)
+    for unknown in ("", "name", "-", "--used"):
+        assert list(pages(host, Filter(status=status), unknown)) != []
+        assert [listing.after for listing in pages(host, Filter(status=status), unknown)] == [
+            listing.after for listing in pages(host, Filter(status=status), sort)
+        ]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Filter(status="odd"),
+        Filter(status="owner-gone"),  # cannot be told without owner=
+        Filter(owner="\0"),
+        Filter(owner=" ann"),
+        Filter(owner="a" * 256),
+        Filter(search="\0"),
+        Filter(search="\ud800"),
+        Filter(scope="\0"),
+        Filter(scope="read write"),
+        Filter(scope="%"),
+    ],
+    ids=ascii,
+)
+def test_a_filter_that_cannot_match_shows_nothing(stored_host: Host, chosen: Filter) -> None:
+    fill(stored_host, 20)
+    state = state_of(stored_host)
+    with stored_host.app.app_context():
+        assert desk.filtered(state, chosen) == Listing([], "", 0)
+        assert desk.count(state, chosen) == 0
+        assert summary(state, chosen, NOON) == Summary(0, [], 0, None, 0)
+
+
+def test_the_overview_counts_the_live_tokens_that_operators_look_for(
+    stored_host: Host, clock: Clock, counted: int
+) -> None:
+    stored, clock.moment = fill(stored_host, 80), NOON
+    with stored_host.app.app_context(), stored_host.statements() as statements:
+        numbers = desk.overview(state_of(stored_host))
+    assert list(numbers) == ["active", "expiring", "asleep", "no-expiration"]
+    for status, number in numbers.items():
+        assert number == min(counted + 1, sum(shows(token, Filter(status=status)) for token in stored))
+    assert len(statements) == 1
+
+
+@pytest.mark.parametrize("chosen", FILTERS, ids=str)
+def test_a_page_takes_few_statements(host: Host, counted: int, chosen: Filter) -> None:
+    fill(host, 80)
+    for sort in SORTS:
+        after = ""
+        for _ in range(3):
+            with host.app.app_context(), host.statements() as statements:
+                after = desk.filtered(state_of(host), chosen, sort=sort, after=after, size=5, moment=NOON).after
+            assert len(statements) <= 9
+            assert all("LIMIT" in statement or " IN (" in statement for statement in statements)
+
+
+def test_chosen_tokens_are_found_by_their_ids_whoever_owns_them(
+    stored_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "BATCH", 3)
+    stored = fill(stored_host, 8)
+    ids = [token.id for token in stored]
+    with stored_host.app.app_context():
+        found = desk.chosen_tokens(state_of(stored_host), [*reversed(ids), uuid.uuid4(), ids[0]])
+        assert [token.id for token in found] == list(reversed(ids))
+        assert desk.chosen_tokens(state_of(stored_host), []) == []
+
+
+def test_the_summary_says_how_many_tokens_whose_and_how_lately_used(stored_host: Host, counted: int) -> None:
+    stored, state = fill(stored_host, 80), state_of(stored_host)
+    for chosen in (Filter(), Filter(owner="ann"), Filter(status="unused"), Filter(status="expired", scope="write")):
+        shown = [token for token in stored if shows(token, chosen)]
+        used = [token.last_used_at for token in shown if token.last_used_at is not None]
+        recently = [time for time in used if time > NOON - 7 * DAY]
+        with stored_host.app.app_context():
+            of_filter, of_tokens = summary(state, chosen, NOON), summary(state, shown, NOON)
+        assert of_filter.number == min(len(shown), counted + 1)
+        assert of_filter.used_recently == min(len(recently), counted + 1)
+        assert of_tokens.number == len(shown)
+        assert of_tokens.used_recently == len(recently)
+        owner_ids = sorted({token.owner_id for token in shown})
+        assert (of_tokens.owner_ids, of_tokens.owners) == (owner_ids, len(owner_ids))
+        assert set(of_filter.owner_ids) <= set(owner_ids)
+        assert (of_filter.owner_ids, of_filter.owners) == (owner_ids, len(owner_ids)) or len(shown) > counted
+        for found in (of_filter, of_tokens):
+            assert (found.last_used and found.last_used.last_used_at) == max(used, default=None)
+
+
+def test_the_summary_names_five_owners_at_most(host: Host) -> None:
+    for number in range(7):
+        host.generate(f"owner {number}")
+    with host.app.app_context():
+        found = summary(state_of(host), Filter(), NOON)
+    assert (found.owner_ids, found.owners) == ([f"owner {number}" for number in range(5)], 7)

@@ -16,7 +16,9 @@ from host import bearer
 class OwnedHost:
     """The host, set up in two steps as a factory does."""
 
-    def __init__(self, url: str, *, own_model: bool = False, key: str = "id", **members: Any) -> None:
+    def __init__(
+        self, url: str, *, own_model: bool = False, foreign_key: bool = True, key: str = "id", **members: Any
+    ) -> None:
         self.app = Flask("host")
         self.app.config.update(TESTING=True, SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=url)
         self.db = db = SQLAlchemy()
@@ -32,7 +34,11 @@ class OwnedHost:
 
             class ApiToken(AccessTokenMixin, db.Model):
                 __tablename__ = "api_tokens"
-                owner_id: Mapped[Any] = mapped_column(sa.ForeignKey(owner, ondelete="CASCADE"), index=True)
+                owner_id: Mapped[Any] = (
+                    mapped_column(sa.ForeignKey(owner, ondelete="CASCADE"), index=True)
+                    if foreign_key
+                    else mapped_column(owner.property.columns[0].type, index=True)
+                )
 
             model = ApiToken
         self.access_tokens = AccessTokens()

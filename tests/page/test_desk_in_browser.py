@@ -170,10 +170,30 @@ def test_the_focus_returns_to_the_button_that_asked_about_several(page: Page) ->
     press(page, "Delete all of these", "link")
     press(page, "Cancel")
     expect(page.get_by_role("link", name="Delete all of these")).to_be_focused()
-    press(page, "Delete all of these", "link")
-    press(page, "Delete 29 tokens")
+
+
+def test_the_focus_goes_to_the_heading_after_several_were_deleted(page: Page) -> None:
+    page.get_by_role("checkbox", name="Select token robot 05 of ann").check()
+    page.get_by_role("checkbox", name="Select token robot 06 of ann").check()
+    press(page, "Delete selected")
+    press(page, "Delete 2 tokens")
     expect(page.get_by_role("heading", name="All access tokens")).to_be_focused()
-    expect(announcement(page)).to_have_text("29 tokens were deleted.")
+    expect(announcement(page)).to_have_text("2 tokens were deleted.")
+
+
+def test_what_is_focused_is_not_below_the_notice(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 400})
+    press(page, "Delete token robot 05 of ann")
+    press(page, "Delete 1 token")
+    expect(page.get_by_role("button", name="Delete token robot 04 of ann")).to_be_focused()
+    notice = page.locator(".access-tokens-notice")
+    for control in (page.locator("#access-tokens-overview-active"), page.get_by_label("Status")):
+        page.evaluate("scrollTo(0, document.scrollingElement.scrollHeight)")
+        control.focus()
+        upper, lower = notice.bounding_box(), control.bounding_box()
+        assert upper is not None
+        assert lower is not None
+        assert upper["y"] + upper["height"] <= lower["y"]
 
 
 def test_an_error_is_focused(page: Page) -> None:

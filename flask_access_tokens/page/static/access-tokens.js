@@ -9,7 +9,8 @@
 
   const [POLL_EVERY, POLL_FOR, RETRY_AFTER, DAY] = [3000, 600000, 5000, 86400000]; // milliseconds
   const FORMS = ["owner", "form", "editing", "rotating", "deleting"]; // the states of the panel that lead back to the list
-  const OPENERS = ["generate", "delete-selected", "delete-everything"]; // outside the rows, what leads to such a state
+  // Outside the rows, what leads to such a state.
+  const OPENERS = ["access-tokens-generate", "access-tokens-delete-selected", "access-tokens-delete-everything"];
   const { nonce, dataset: settings } = document.currentScript;
 
   let current = null; // the panel that was prepared last
@@ -268,8 +269,10 @@
       return;
     }
     const opener = element.closest("#access-tokens-selected")?.querySelector("button") ?? element;
-    if (OPENERS.some((name) => opener.id === `access-tokens-${name}`)) {
+    if (OPENERS.includes(opener.id)) {
       returnTo = [opener.id];
+    } else if (element.id === "access-tokens-deletion") {
+      returnTo = returnTo.filter((id) => !OPENERS.includes(id));
     }
   }
 

@@ -36,6 +36,7 @@ from host import Clock, Host, stop_thread
 from missing import missing
 from npm import npm as npm
 from sites import make_site as make_site
+from windows import window as window
 
 settings.register_profile("tests", deadline=None, database=None)  # a busy machine must not fail a test
 settings.load_profile("tests")

@@ -2,35 +2,14 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser
 
-from engines import Chromium, Engine, firefox, shown, until, webkit
+from engines import press, until
 from host import bearer
 from sites import SECRET, Site
-
-Window = Callable[..., Engine]
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox", "webkit"])
-def window(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
-    """A function that opens a window of an engine, started once."""
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    if request.param == "chromium":
-        browser: Browser = request.getfixturevalue("browser")
-        yield lambda scripts: Chromium(browser, scripts=scripts)
-        return
-    with {"firefox": firefox, "webkit": webkit}[request.param](folder) as start:
-        opened: list[Engine] = []
-
-        def reuse(scripts: bool) -> Engine:
-            opened or opened.append(start())
-            return opened[0]
-
-        yield reuse
+from windows import Window
 
 
 def status(site: Site, secret: str) -> int:
@@ -42,13 +21,6 @@ def status(site: Site, secret: str) -> int:
     except urllib.error.HTTPError as error:
         with error:
             return error.code
-
-
-def press(engine: Engine, selector: str, then: str) -> None:
-    """Press an element once it is there, and wait for another."""
-    until(engine, shown(selector))
-    engine.click(selector)
-    until(engine, shown(then))
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with script", "without script"])

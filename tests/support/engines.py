@@ -54,6 +54,13 @@ def shown(selector: str) -> str:
     return f"document.readyState === 'complete' && document.querySelector({json.dumps(selector)}) !== null"
 
 
+def press(engine: Engine, selector: str, then: str) -> None:
+    """Press an element once it is there, and wait for another."""
+    until(engine, shown(selector))
+    engine.click(selector)
+    until(engine, shown(then))
+
+
 class Chromium:
     """A window of Chromium."""
 

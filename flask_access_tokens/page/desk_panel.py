@@ -46,6 +46,7 @@ class DeskPanel(Panel):
     page_param = "after"
     suggestions: tuple[str, ...] = field(init=False, default=())
     use_url = ""
+    predecessor = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

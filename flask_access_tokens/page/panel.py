@@ -201,7 +201,7 @@ class Panel:
         for name in ("name", "description", "lifetime_days", "scopes", "reason"):
             if name in self.form and self.form[name].errors:
                 return name
-        return "" if self.notice or self.form.prefilled else "name"
+        return "name" if "name" in self.form and not (self.notice or self.form.prefilled) else ""
 
 
 def without_blanks(values: Mapping[str, Any]) -> dict[str, Any]:

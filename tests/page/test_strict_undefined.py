@@ -4,8 +4,10 @@ from flask import render_template_string
 from jinja2 import StrictUndefined
 
 from catalogs import NEW, PAGE
+from desk import DESK, OPERATOR, fill_desk, open_desk, people
 from host import Host
-from pages import HTMX, NOBODY, answer_to_question, delete_path, form_data
+from markup import Page
+from pages import HTMX, NOBODY, Make, answer_to_question, delete_path, form_data
 
 
 def test_the_page_reads_nothing_undefined_in_any_state(host: Host) -> None:
@@ -38,5 +40,42 @@ def test_the_page_reads_nothing_undefined_in_any_state(host: Host) -> None:
         (404, ann.get(delete_path(NOBODY))),
         (200, ann.get(delete_path(NOBODY), headers=HTMX)),
         (200, ann.post(delete_path(token), data=question, headers=HTMX)),
+    ]
+    assert [answer.status_code for _, answer in answers] == [status for status, _ in answers]
+
+
+def test_the_desk_reads_nothing_undefined_in_any_state(make_host: Make) -> None:
+    host = make_host(owner=people)
+    open_desk(host)
+    fill_desk(host)
+    host.app.jinja_env.undefined = StrictUndefined
+    secret = host.generate("bob", "In a log").secret
+    olga = host.client(OPERATOR)
+    selected = [("token", str(row["id"])) for row in host.rows()[:2]]
+    question = f"{DESK}delete?everything=1&status=asleep"
+    sent = dict(Page(olga.get(f"{DESK}new?owner=bob")).form("/new").fields)
+    new = {**sent, "name": "laptop", "lifetime_days": "7"}
+    asked = dict(Page(olga.get(question)).form("/delete").fields)
+    answers = [
+        (200, olga.get(DESK)),
+        (200, olga.get(DESK, headers=HTMX)),
+        (200, olga.get(f"{DESK}?status=owner-gone&sort=-used&scope=read")),
+        (200, olga.get(f"{DESK}?q=zebra")),
+        (200, olga.post(f"{DESK}find", data={"text": secret})),
+        (200, olga.post(f"{DESK}find", data={"text": "odd"})),
+        (200, olga.get(f"{DESK}new")),
+        (422, olga.get(f"{DESK}new?owner=nobody")),
+        (200, olga.get(f"{DESK}new?owner=bob&name=CI&scopes=read")),
+        (422, olga.post(f"{DESK}new?owner=bob", data={"lifetime_days": "x", "reason": "r" * 300})),
+        (400, olga.post(f"{DESK}new?owner=bob", data={**new, "nonce": "x"})),
+        (200, olga.post(f"{DESK}new?owner=bob", data=new)),
+        (409, olga.post(f"{DESK}new?owner=bob", data=new)),
+        (422, olga.get(f"{DESK}delete")),
+        (200, olga.get(f"{DESK}delete", query_string=selected)),
+        (200, olga.get(question)),
+        (422, olga.post(question, data={**asked, "reason": "r" * 300})),
+        (400, olga.post(question, data={"asked": "x"})),
+        (200, olga.post(question, data=asked, headers=HTMX)),
+        (404, olga.get(f"{DESK}delete?token={NOBODY}")),
     ]
     assert [answer.status_code for _, answer in answers] == [status for status, _ in answers]

@@ -11,10 +11,11 @@ from jinja2 import DictLoader
 from playwright.sync_api import expect
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from flask_access_tokens.page import own_panel
+from desk import DESK, OPERATOR, open_desk, people
+from flask_access_tokens.page import desk_panel, own_panel
 from host import Host
 from htmx import layout, set_up_host
-from sites import Site, announcement, generate, send
+from sites import SECRET, Site, announcement, generate, send
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "page.md"
 TEMPLATES = Path(own_panel.__file__).parent / "templates" / "access_tokens"
@@ -142,11 +143,35 @@ def every_answer(host: Host, prefix: str = "/access-tokens", base: str = "http:/
     return "".join(answer.text for answer in answers)
 
 
+def every_answer_of_the_desk(host: Host) -> str:
+    """The responses of the operators' desk in all of its states, concatenated."""
+    olga = host.client(OPERATOR)
+    new = {"name": "new", "lifetime_days": "30"}
+    created: str = olga.post(f"{DESK}new?owner=ann", data=new).text
+    (secret,) = SECRET.findall(created)
+    answers = [
+        olga.get(f"{DESK}?owner=ann"),
+        olga.get(f"{DESK}?q=zebra"),
+        olga.post(f"{DESK}find", data={"text": secret}),
+        olga.get(f"{DESK}delete?everything=1&owner=ann"),
+        olga.get(f"{DESK}new"),
+        olga.get(f"{DESK}new?owner=ann&name=CI"),
+        olga.post(f"{DESK}new?owner=ann", data={**new, "name": ""}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200, 200, 422]
+    return created + "".join(answer.text for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("folder", "every"), [(".", every_answer), ("desk", every_answer_of_the_desk)], ids=["page", "desk"]
+)
 def test_a_host_overrides_any_partial_with_a_file_of_the_same_name(
-    make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
+    make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, folder: str, every: Callable[[Host], str]
 ) -> None:
     monkeypatch.setattr(own_panel, "PAGE_SIZE", 1)
-    host = make_host()
+    monkeypatch.setattr(desk_panel, "PAGE_SIZE", 1)
+    host = make_host(owner=people)
+    open_desk(host)
     pages: dict[str, str] = {}
     host.app.jinja_loader = DictLoader(pages)
     compiled: Any = host.app.jinja_env.cache
@@ -157,13 +182,13 @@ def test_a_host_overrides_any_partial_with_a_file_of_the_same_name(
 
     for name in ("laptop", "phone"):
         host.generate("ann", name)
-    partials = sorted(path.name for path in TEMPLATES.glob("_*.html"))
-    assert len(partials) > 20
+    partials = sorted(path.relative_to(TEMPLATES).as_posix() for path in (TEMPLATES / folder).glob("_*.html"))
+    assert len(partials) > 12
     for partial in partials:
         name = f"access_tokens/{partial}"
         pages[name] = "mine instead"
         forget(name)
-        text = every_answer(host)
+        text = every(host)
         assert "mine instead" in text, partial
         assert ('id="access-tokens"' in text) == (partial != "_panel.html"), partial
         del pages[name]

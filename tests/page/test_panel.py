@@ -309,8 +309,9 @@ def test_every_htmx_element_sets_its_target_and_its_swap(host: Host) -> None:
 def test_every_template_and_custom_property_is_documented() -> None:
     package = Path(tokens.__file__).parent
     described = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
-    for template in (package / "page" / "templates" / "access_tokens").iterdir():
-        assert f"`{template.name}`" in described
-    style = (package / "page" / "static" / "access-tokens.css").read_text()
+    templates = package / "page" / "templates" / "access_tokens"
+    for template in filter(Path.is_file, templates.rglob("*")):
+        assert f"`{template.relative_to(templates).as_posix()}`" in described
+    style = "".join(path.read_text() for path in (package / "page" / "static").glob("*.css"))
     properties = set(re.findall(r"var\((--access-tokens-[a-z-]+)", style))
     assert properties == set(re.findall(r"^\| `(--access-tokens-[a-z-]+)`", described, re.MULTILINE))

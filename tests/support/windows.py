@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -19,11 +20,13 @@ def window(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         browser: Browser = request.getfixturevalue("browser")
         yield lambda scripts: Chromium(browser, scripts=scripts)
         return
-    with {"firefox": firefox, "webkit": webkit}[request.param](folder) as start:
+    engines: dict[str, Any] = {"firefox": firefox, "webkit": webkit}
+    with engines[request.param](folder) as start:
         opened: list[Engine] = []
 
         def reuse(scripts: bool) -> Engine:
-            opened or opened.append(start())
+            if not opened:
+                opened.append(start())
             return opened[0]
 
         yield reuse

@@ -29,6 +29,9 @@ class DeletionForm(FlaskForm):  # type: ignore[misc]
     reason = StringField()
     asked = HiddenField()
 
+    prefilled = frozenset[str]()
+    """No link fills it in."""
+
     def validate_reason(self, field: Field) -> None:
         field.data = valid(policy.validate_reason, field.data or "")
 

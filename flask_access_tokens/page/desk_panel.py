@@ -45,6 +45,7 @@ class DeskPanel(Panel):
     endpoint = "access_tokens.desk.index"
     page_param = "after"
     suggestions: tuple[str, ...] = field(init=False, default=())
+    # What the panel of an owner says of a new token, and this one does not.
     use_url = ""
     predecessor = None
 

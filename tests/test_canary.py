@@ -4,7 +4,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from jinja2 import DictLoader
 
 import flask_access_tokens
 from canary import Canary
+from crashes import Broken, breaks, locals_of_ours
+from desk_pages import DESK_NEW, answer_to, generated_data, selection, with_operator
 from flask_access_tokens import (
     current_token,
     secret,
@@ -27,21 +28,6 @@ from flask_access_tokens import (
 )
 from host import Clock, Host, bearer
 from programs import INTROSPECT, OPEN, REVOKE, ROTATE, SELF
-
-PACKAGE = str(Path(flask_access_tokens.__file__).parent)
-
-
-def locals_of_ours(error: BaseException) -> str:
-    """What a crash reporter prints of this package's frames, for an error and the errors that led to it."""
-    shown = []
-    chain: list[BaseException] = [error]
-    for each in chain:
-        chain += [cause for cause in (each.__cause__, each.__context__) if cause is not None and cause not in chain]
-        for frame, _ in traceback.walk_tb(each.__traceback__):
-            if frame.f_code.co_filename.startswith(PACKAGE):
-                shown.append(f"{frame.f_code.co_qualname}: {frame.f_locals!r}")
-        shown.append("".join(traceback.format_exception(each)))
-    return "\n".join(shown)
 
 
 @pytest.mark.case("D13")
@@ -101,14 +87,6 @@ def test_a_secret_is_in_no_log_at_the_debug_level(
     for kind, text in (("log", caplog.text), ("output", "".join(capfd.readouterr()))):
         canary.search(kind, text)
     assert canary.found == []
-
-
-class Broken(Exception):
-    """An arbitrary error in the host."""
-
-
-def breaks(*_: Any, **__: Any) -> Any:
-    raise Broken
 
 
 def in_the_owner_loader(host: Host) -> None:
@@ -208,14 +186,31 @@ def page_host(host: Host) -> Host:
 
 
 @pytest.mark.case("D13")
-def test_no_local_of_ours_shows_the_secret_when_the_host_s_layout_fails(page_host: Host, canary: Canary) -> None:
-    client = page_host.client("ann")
+@pytest.mark.parametrize(("person", "path"), [("ann", "/access-tokens/new"), ("olga", f"{DESK_NEW}?owner=ann")])
+def test_no_local_of_ours_shows_the_secret_when_the_host_s_layout_fails(
+    page_host: Host, canary: Canary, person: str, path: str
+) -> None:
+    client = with_operator(page_host).client(person)
     with pytest.raises(Broken) as caught:
-        client.post("/access-tokens/new", data={"name": "laptop", "lifetime_days": "30"})
+        client.post(path, data={"name": "laptop", "lifetime_days": "30"})
     assert len(page_host.rows()) == 1
     shown = locals_of_ours(caught.value)
-    assert "views" in shown
+    assert "generate" in shown
     canary.search("locals", shown)
+    assert canary.found == []
+
+
+@pytest.mark.case("D13")
+def test_no_local_of_ours_shows_a_secret_when_a_receiver_fails_at_the_desk(host: Host, canary: Canary) -> None:
+    token = with_operator(host).generate("ann").token
+    olga = host.client("olga")
+    for signal, path, form in (
+        (token_generated, f"{DESK_NEW}?owner=ann", generated_data(olga, "ann")),
+        (token_deleted, selection(token), answer_to(olga, selection(token))),
+    ):
+        with signal.connected_to(breaks, host.app), pytest.raises(Broken) as caught:
+            olga.post(path, data=form)
+        canary.search("locals", locals_of_ours(caught.value))
     assert canary.found == []
 
 

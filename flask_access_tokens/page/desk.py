@@ -8,17 +8,18 @@ from flask import Blueprint, Response, abort, redirect, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from itsdangerous import BadSignature
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from .. import tokens
 from ..session_user import check_csrf
 from ..state import current_state, logger
+from ..texts import format_number, ngettext
 from ..texts import gettext as _
-from ..texts import ngettext
 from ..tokens import AlreadyGenerated, TokenRefused
 from .chosen import Chosen, chosen_by_request
-from .desk_forms import DeletionForm, chosen_owner, deletion_form, tokens_of_text
+from .desk_forms import MOST_FOUND, DeletionForm, chosen_owner, deletion_form, tokens_of_text
 from .desk_panel import DeskPanel
-from .desk_params import list_params
+from .desk_params import list_params, searches_for_secret
 from .forms import blank_form, linked_form, sent_form
 from .headers import wants_fragment
 from .identity import require_operator
@@ -58,6 +59,9 @@ def nothing(path: str = "") -> ResponseReturnValue:
 
 @_route("/", "GET")
 def index(operator: str) -> ResponseReturnValue:
+    if searches_for_secret():
+        notice = _("This is a secret. Look it up under “Whose secret is this?”: here, it becomes a part of the URL.")
+        return _render(operator, notice=notice, is_error=True)
     return _render(operator, notice=sent_notice(_reader(operator)))
 
 
@@ -65,14 +69,19 @@ def index(operator: str) -> ResponseReturnValue:
 def find(operator: str) -> ResponseReturnValue:
     try:
         check_csrf(current_state())
+        secrets, found = tokens_of_text()
     except CSRFError as error:
         return _render_expired(operator, error)
-    secrets, found = tokens_of_text()
+    except RequestEntityTooLarge:
+        notice = _("This text is too long. Send a part of it.")
+        return _render(operator, notice=notice, is_error=True, status=413)
     if not secrets:
         return _render(operator, notice=_("This text contains no token of this application."), is_error=True)
-    if not found:
-        return _render(operator, notice=_("No token has this secret. It may have been deleted."), is_error=True)
-    return _render(operator, found=found)
+    notice = _("No token has this secret. It may have been deleted.") if not found else ""
+    if secrets > MOST_FOUND:
+        most = _("Only the first %(most)s secrets of the text were looked up.", most=format_number(MOST_FOUND))
+        notice = f"{notice} {most}".strip()
+    return _render(operator, found=found or None, notice=notice, is_error=not found)
 
 
 @_route("/delete", "GET")
@@ -143,7 +152,9 @@ def generate(operator: str) -> ResponseReturnValue:
         return _render(operator, notice=str(error), is_error=True, status=409)
     except TokenRefused as error:
         if error.field is None:
-            return _render_form(operator, owner, form, notice=str(error), is_error=True, status=422)
+            # The limit, of which the message of the error tells the owner.
+            notice = _("This owner already has the most tokens allowed. Delete one of them first.")
+            return _render_form(operator, owner, form, notice=notice, is_error=True, status=422)
         form[error.field].errors = [str(error)]
         return _render_form(operator, owner, form, status=422)
     return _render(operator, created=created, **about_new(created.token))

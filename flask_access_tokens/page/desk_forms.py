@@ -20,7 +20,7 @@ from .forms import FORM_AGE, valid
 from .signed import signer
 
 MOST_FOUND = 100
-"""Secrets of a text whose tokens are shown."""
+"""Secrets of a text that are looked up."""
 
 
 class DeletionForm(FlaskForm):  # type: ignore[misc]
@@ -53,13 +53,16 @@ def deletion_form(operator: str, moment: datetime, *, reason: str = "") -> Delet
 
 
 def tokens_of_text() -> tuple[int, list[Token]]:
-    """Return how many secrets the sent text contains, and the tokens of them."""
+    """Return how many secrets the sent text contains, and the tokens of the first ``MOST_FOUND``.
+
+    At most one more than those is counted, which stands for any larger number.
+    """
     state = current_state()
     prefixes, adopted = state.prefixes, state.adopted
     # In no variable, because crash reporters print those of every frame.
     text = BytesIO(request.form.get("text", "").encode(errors="ignore"))
-    secrets = list(islice(secret.iter_secrets(text, prefixes, adopted), MOST_FOUND))
-    return len(secrets), list(chain.from_iterable(find_each(secrets)))
+    secrets = list(islice(secret.iter_secrets(text, prefixes, adopted), MOST_FOUND + 1))
+    return len(secrets), list(chain.from_iterable(find_each(secrets[:MOST_FOUND])))
 
 
 def chosen_owner() -> tuple[str, str]:

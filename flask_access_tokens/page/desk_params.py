@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from flask import request
 
 from ..policy import MAX_OWNER_LENGTH
+from ..secret import is_well_formed
 from ..state import SCOPE, current_state
 from ..store.filters import Filter, statuses
 from ..store.order import SORTS, parse_key
@@ -23,11 +24,16 @@ def list_params() -> dict[str, str]:
             "owner": args["owner"][:MAX_OWNER_LENGTH],
             "status": args["status"] if args["status"] in offered else "",
             "scope": args["scope"] if _is_scope(args["scope"]) else "",
-            "q": args["q"][:MAX_OWNER_LENGTH],
+            "q": "" if searches_for_secret() else args["q"][:MAX_OWNER_LENGTH],
             "sort": args["sort"] if args["sort"] in SORTS else "",
             "after": args["after"] if parse_key(args["after"]) is not None else "",
         }
     )
+
+
+def searches_for_secret() -> bool:
+    """Return whether somebody has entered a secret into the search, which no link is to repeat."""
+    return is_well_formed(request.args.get("q", "").strip(), current_state().prefixes)
 
 
 def drops_filter() -> bool:

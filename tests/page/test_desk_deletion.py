@@ -298,3 +298,19 @@ def test_an_owner_sees_their_own_list_without_what_an_operator_deleted(make_host
     assert olga.post(selection(token), data=answer_to(olga, selection(token))).status_code == 303
     assert "t-gone" not in ann.get("/access-tokens/").text
     assert ann.get(f"/access-tokens/{token.id}/delete").status_code == 404
+
+
+def test_after_the_last_page_was_deleted_the_list_begins_anew(host: Host) -> None:
+    store_rows(with_operator(host), 26, ["ann"])
+    olga = host.client("olga")
+    for query in ("", "?owner=ann"):
+        (link,) = Page(olga.get(f"{DESK}{query}")).all("a", id="access-tokens-next")
+        after = link.attributes["href"]
+        (name,) = listed_names(olga.get(after))
+        with host.app.app_context():
+            (token,) = [token for token in tokens.owned_by("ann") if token.name == name]
+        path = f"{selection(token)}&{after.partition('?')[2]}"
+        answer = olga.get(olga.post(path, data=answer_to(olga, path)).location)
+        assert (notice(answer), len(listed_names(answer))) == ("1 token was deleted.", 25)
+        assert "First page" not in answer.text
+        host.generate("ann", "t-again")

@@ -65,9 +65,9 @@ def listed_names(answer: Any) -> list[str]:
 
 
 def matching(answer: Any) -> str:
-    """The line above the list that says how many tokens match."""
-    (line,) = [element for element in Page(answer).all("div") if "matching" in element.attributes.get("class", "")]
-    return line.text.replace("Delete all of these", "").strip()
+    """How many tokens match, in the words above the list; an empty list has none."""
+    lines = [element for element in Page(answer).all("div") if "matching" in element.attributes.get("class", "")]
+    return lines[0].text.replace("Delete all of these", "").strip() if lines else "0 tokens"
 
 
 def overview(answer: Any) -> dict[str, str]:

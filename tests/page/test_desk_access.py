@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 from access import too_wide, violations
 from catalogs import set_up_babel
 from desk import DESK, OPERATOR, fill_desk, open_desk, people
-from sites import Site, settle
+from desk_visits import click
+from sites import Site
 
 
 @pytest.fixture
@@ -24,67 +25,62 @@ def page(make_site: Callable[..., Site]) -> Page:
     return page
 
 
-def press(page: Page, name: str, *, role: str = "button") -> None:
-    settle(page)
-    page.get_by_role(role, name=name, exact=True).click()  # type: ignore[arg-type]
-
-
 def states(page: Page) -> Iterator[str]:
     """Drive a page with a full list through the states of the desk and yield the name of each."""
     yield "list"
     page.locator(".access-tokens-hint").first.click()
     yield "details"
     page.keyboard.press("Escape")
-    press(page, "Next", role="link")
+    click(page, "Next", "link")
     expect(page.get_by_role("row", name="Nightly backup")).to_be_visible()
     yield "second page"
     page.get_by_role("checkbox", name="Select token Phone of bob").check()
     page.get_by_role("checkbox", name="Select token Old laptop of bob").check()
-    press(page, "Delete selected")
+    click(page, "Delete selected")
     expect(page.get_by_role("heading", name="Delete 2 tokens?")).to_be_focused()
     yield "question about two"
     page.get_by_label("Reason (optional)").fill("r" * 300)
-    press(page, "Delete 2 tokens")
+    click(page, "Delete 2 tokens")
     expect(page.get_by_label("Reason (optional)")).to_have_attribute("aria-invalid", "true")
     yield "refused reason"
-    press(page, "Cancel")
+    click(page, "Cancel")
     page.get_by_label("Status").select_option(label="Unused for 90 days")
-    press(page, "Filter")
+    click(page, "Filter")
     expect(page.get_by_text("2 tokens", exact=True)).to_be_visible()
     yield "filtered"
-    press(page, "Delete all of these", role="link")
+    click(page, "Delete all of these", "link")
     expect(page.get_by_role("heading", name="Delete 2 tokens?")).to_be_focused()
     yield "question about a filter"
-    press(page, "Delete 2 tokens")
+    click(page, "Delete 2 tokens")
     expect(page.locator(".access-tokens-notice")).to_have_text("2 tokens were deleted.")
     yield "deleted, and nothing found"
-    press(page, "Clear filters", role="link")
+    click(page, "Clear filters", "link")
     expect(page.get_by_role("table")).to_be_visible()
     page.get_by_text("Whose secret is this?").click()
     yield "text"
     page.evaluate("document.getElementById('access-tokens-text').value = window.secretInLog")
-    press(page, "Find")
+    click(page, "Find")
     expect(page.get_by_role("heading", name="Tokens in the text")).to_be_visible()
     yield "found"
-    press(page, "All access tokens", role="link")
-    press(page, "Generate for an owner", role="link")
-    page.get_by_label("Owner ID").fill("nobody")
-    press(page, "Continue")
-    expect(page.get_by_label("Owner ID")).to_have_attribute("aria-invalid", "true")
+    click(page, "All access tokens", "link")
+    click(page, "Generate for an owner", "link")
+    page.get_by_label("Owner ID", exact=True).fill("nobody")
+    click(page, "Continue")
+    expect(page.get_by_label("Owner ID", exact=True)).to_have_attribute("aria-invalid", "true")
     yield "refused owner"
-    page.get_by_label("Owner ID").fill("w" * 255)
-    press(page, "Continue")
+    page.get_by_label("Owner ID", exact=True).fill("w" * 255)
+    click(page, "Continue")
     expect(page.get_by_label("Name")).to_be_focused()
     yield "form"
     page.get_by_label("Lifetime (days)").fill("soon")
     page.get_by_label("Reason (optional)").fill("r" * 300)
-    press(page, "Generate")
+    click(page, "Generate")
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
     yield "form with errors"
     page.get_by_label("30 days").check()
     page.get_by_label("Name").fill("Spreadsheet")
     page.get_by_label("Reason (optional)").fill("Asked for by phone")
-    press(page, "Generate")
+    click(page, "Generate")
     expect(page.get_by_label("Your new token")).to_be_visible()
     yield "just generated"
 

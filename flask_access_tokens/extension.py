@@ -134,10 +134,11 @@ class AccessTokens:
         return load
 
     def operator_loader(self, load: Loader) -> Loader:
-        """Register ``() -> operator ID or None``: who is at the operators' desk. Without it, the desk answers 404.
+        """Register ``() -> operator ID or None``: who may use the operators' desk. Without it, the desk answers 404.
 
-        It must tell of the session alone, never of a header or the query string of a request: whoever it returns sees
-        and deletes everybody's tokens, and generates tokens for others.
+        It must use the session alone, never a header or the query string of a request: whoever it returns can see and
+        delete everybody's tokens, and generate tokens for others. ``NoResultFound`` and ``NotFound`` count as None;
+        any other exception goes on to Flask.
         """
         self._loaders.operator = load
         return load

@@ -1,11 +1,11 @@
-"""What is wrong with how the package is set up, as the command line reports it."""
+"""A problem with how the package is set up, as the command line reports it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong."""
+    """One problem."""
 
     code: str
     """A short name that stays the same in later versions."""

@@ -112,7 +112,7 @@ def _make_times_aware(instance: AccessTokenMixin, *_: object) -> None:
 def _add_indexes(mapper: Mapper[Any], _: type) -> None:
     """Add the indexes of the operators' list, whatever ``__table_args__`` the host's class has.
 
-    An index of the host's own that begins with the same column takes the place of one: both would have one name.
+    One is left out where an index of the host's own begins with the same column: both would have the same name.
     """
     table = mapper.local_table
     if not isinstance(table, Table):

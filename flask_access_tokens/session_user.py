@@ -53,9 +53,11 @@ def signed_in_owner(state: State) -> str | None:
 
 
 def signed_in_operator(state: State) -> str | None:
-    """Return the operator ID of whoever is signed in to the session; None for everybody who is no operator.
+    """Return the ID of the operator who is signed in to the session; None for everybody else.
 
-    :raises ValueError: where the operator loader returns something else than an ID.
+    A user whom Flask-Login took from a header or the query string of the request is not signed in.
+
+    :raises ValueError: where the operator loader returns something other than an ID.
     """
     load = state.loaders.operator
     if load is None:

@@ -6,9 +6,12 @@ from blinker import Namespace
 
 _namespace = Namespace()
 
-_BY = "by (who acted, where that is known) and reason (where one was given)"
+_BY = "by (who acted, where that is known)"
+_REASON = "reason (why, where that was given)"
 
-token_generated = _namespace.signal("token-generated", f"Sent after a token was generated. Keywords: token, {_BY}.")
+token_generated = _namespace.signal(
+    "token-generated", f"Sent after a token was generated. Keywords: token, {_BY}, {_REASON}."
+)
 token_used = _namespace.signal(
     "token-used",
     "Sent when a guarded view or an endpoint accepts a token, or a service introspects it. Keyword: token.",
@@ -26,7 +29,9 @@ token_expiring = _namespace.signal(
     "token-expiring",
     "Sent by ``notify`` when a token has reached one of ACCESS_TOKENS_NOTICE_DAYS. Keywords: token, days.",
 )
-token_deleted = _namespace.signal("token-deleted", f"Sent after a token was deleted. Keywords: token, {_BY}.")
+token_deleted = _namespace.signal(
+    "token-deleted", f"Sent after a token was deleted. Keywords: token, {_BY}, {_REASON}."
+)
 token_rejected = _namespace.signal(
     "token-rejected",
     "Sent when a guarded view or an endpoint refuses a request. Keywords: reason (missing, malformed, unknown,"

@@ -68,7 +68,7 @@ class State:
     idle_session: Session | None = None
     warned_of_other_id: bool = False
     keeps_owners: bool | None = None
-    """Whether the database lets no token outlive its owner; None until it is asked."""
+    """Whether the database lets no token outlive its owner; None until the database was asked."""
     writer: Any = None
     """The thread that writes last-used updates."""
     failed_updates: int = 0

@@ -89,7 +89,7 @@ def generate(
     :return: the token and its secret.
     :raises TokenRefused: where a name, lifetime or scope is not allowed, or the owner holds as many tokens as they
         may; nothing is stored then.
-    :raises ValueError: for an owner ID or a nonce of another form.
+    :raises ValueError: for an owner ID, a nonce or a ``by`` of another form.
     :raises StoreError: where the database cannot be used.
     """
     if nonce is not None and not 0 < len(nonce) <= MAX_NONCE:

@@ -1,4 +1,4 @@
-"""The command that examines the application."""
+"""The command that checks the application."""
 
 from ..doctor import examine
 from ..state import current_state
@@ -10,9 +10,9 @@ from .output import json_option, print_cells, print_json
 @json_option
 @report_errors
 def doctor(as_json: bool) -> None:
-    """Examine the application, its configuration and its database, and print a line for whatever is wrong.
+    """Check the application, its configuration and its database, and print a line for each problem.
 
-    Each line has a code, what is wrong, and what to do. Exits with 1 where something is wrong. It changes nothing.
+    A line has a code, what is wrong, and what to do. Exits with status 1 if there is any problem. Changes nothing.
     """
     found = False
     for finding in examine(current_state()):

@@ -1,4 +1,4 @@
-"""All checks, each of which runs whatever the others find."""
+"""All checks. One that fails does not prevent the others; those of the database run only where it can be reached."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -55,8 +55,8 @@ def _found_by(checks: dict[str, Check], state: State) -> Iterator[Finding]:
 def _failed(name: str, error: Exception) -> Finding:
     return Finding(
         "check-failed",
-        f"The check of the {name} failed ({error_summary(error)}). Correct what it names, in the database or in a"
-        " function of the application, and run the command again.",
+        f"The check of the {name} failed ({error_summary(error)}). Correct the cause, in the database or in a function"
+        " of the application, and run the command again.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Guards that have no effect or that no token passes, and routes that get in the way of those of the package."""
+"""Guards that have no effect or that no token passes, and routes that conflict with those of the package."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,7 +39,7 @@ def guard_findings(state: State) -> Iterator[Finding]:
 
 
 def route_findings(state: State) -> Iterator[Finding]:
-    """Find rules of the host's below the URL prefix of the package, or that one of its rules hides."""
+    """Find the host's rules below the URL prefix; without a prefix, those that a rule of the package hides."""
     prefix = state.config["ACCESS_TOKENS_URL_PREFIX"].rstrip("/")
     adapter = state.app.url_map.bind("localhost")
     for rule in sorted(state.app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
@@ -48,8 +48,9 @@ def route_findings(state: State) -> Iterator[Finding]:
         if (prefix and f"{rule.rule}/".startswith(f"{prefix}/")) or (not prefix and _is_hidden(adapter, rule)):
             yield Finding(
                 "route-below-prefix",
-                f"{rule.rule}: {rule.endpoint} is among the routes of the page and the endpoints. It hides one of"
-                " them, or one hides it, now or in a later version. Change its rule, or ACCESS_TOKENS_URL_PREFIX.",
+                f"{rule.rule}: {rule.endpoint} is among the routes of the page and the endpoints. It may hide one"
+                " of them, or be hidden by one, now or in a later version. Change its rule, or"
+                " ACCESS_TOKENS_URL_PREFIX.",
             )
 
 

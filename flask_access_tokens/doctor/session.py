@@ -8,7 +8,7 @@ from ..finding import Finding
 from ..state import State
 
 _MIN_BYTES = 16
-"""128 bits if they are random. Whoever has one cookie tries keys without a request to the application."""
+"""128 bits if they are random. Whoever has one cookie can try keys without sending a request."""
 
 _KNOWN = {
     "5y2lf4q8z",  # the documentation of Flask, as is the next one
@@ -35,13 +35,13 @@ _KNOWN = {
     "yoursecretkeyhere",
     "youwillneverguess",
 }
-"""Keys that stand in public, in lower case and without signs."""
+"""Published keys, as their lower-case letters and digits."""
 
 _NEW_KEY = "Set a new one, the output of: python -c 'import secrets; print(secrets.token_hex())'"
 
 
 def key_findings(state: State) -> Iterator[Finding]:
-    """Find a secret key that is missing, that anyone can look up, or that can be guessed. None is repeated."""
+    """Find a secret key that is missing, published or too short. No message contains a key."""
     key, fallbacks = state.config.get("SECRET_KEY"), state.config.get("SECRET_KEY_FALLBACKS") or ()
     if not key:
         yield Finding(
@@ -54,7 +54,7 @@ def key_findings(state: State) -> Iterator[Finding]:
 
 
 def cookie_findings(state: State) -> Iterator[Finding]:
-    """Find flags of the session cookie that are not set. Without HTTPS, as in debug mode, it cannot be secure."""
+    """Find flags of the session cookie that are not set. In debug mode, there is no HTTPS for ``Secure``."""
     app, interface = state.app, state.app.session_interface
     if not interface.get_cookie_secure(app) and not app.debug:
         yield Finding(
@@ -80,10 +80,10 @@ def _problems_of(name: str, key: Any) -> Iterator[Finding]:
     if re.sub(rb"[^a-z0-9]", b"", content.lower()).decode() in _KNOWN:
         yield Finding(
             "secret-key-known",
-            f"{name} is a default that anyone can look up, and can sign in as anybody with. {_NEW_KEY}",
+            f"{name} is published, so anyone can look it up and sign in as anybody. {_NEW_KEY}",
         )
     elif len(content) < _MIN_BYTES:
         yield Finding(
             "secret-key-short",
-            f"{name} has {len(content)} bytes, and can be guessed by whoever has one cookie. {_NEW_KEY}",
+            f"{name} has only {len(content)} bytes, so whoever has one cookie can guess it. {_NEW_KEY}",
         )

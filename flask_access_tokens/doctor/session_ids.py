@@ -1,4 +1,4 @@
-"""The IDs to which tokens belong where the session of Flask-Login decides: they must not change."""
+"""Owner IDs that may change: those that Flask-Login keeps in the session, where they are not primary keys."""
 
 from ..finding import Finding
 from ..session_user import other_id_problem
@@ -7,9 +7,11 @@ from ..store.owners import load_owner, some_owner_ids
 
 
 def session_id_findings(state: State) -> list[Finding]:
-    """Find that tokens belong to what ``get_id()`` returns although it is not the key of the user.
+    """Find that tokens belong to what ``get_id()`` returns although it is not the primary key of the user.
 
-    It is told by the owners of tokens that are stored: without an instance, nothing is known of its key.
+    The owners of some stored tokens are loaded, because only an instance has a key to compare with.
+
+    :raises StoreError: where the database cannot be used.
     """
     loaders, manager = state.loaders, state.login_manager
     by_session = state.owner is None and loaders.owner is None and loaders.identity is None

@@ -32,7 +32,7 @@ class Chosen:
     """Those that were selected; without any, the filter chooses."""
     filter: Filter
     moment: datetime
-    """When the question was asked. A filter chooses nothing that it did not choose then."""
+    """When the question was asked: the time at which the filter applies. Tokens generated later are not chosen."""
 
     @property
     def empty(self) -> bool:
@@ -69,7 +69,7 @@ class Chosen:
     def _filtered(self) -> Iterator[Token]:
         after = "none yet"
         while after:
-            # Each page is read when the one before is deleted, and may have been used or changed since.
+            # Read only when the page before is deleted, so that tokens no longer match that were used in the meantime.
             page = filtered(current_state(), self.filter, sort="created", after=after, size=BATCH, moment=self.moment)
             yield from (token for token in page.tokens if token.created_at <= self.moment)
             after = page.after

@@ -152,7 +152,7 @@ def generate(operator: str) -> ResponseReturnValue:
         return _render(operator, notice=str(error), is_error=True, status=409)
     except TokenRefused as error:
         if error.field is None:
-            # The limit, of which the message of the error tells the owner.
+            # The limit. The message of the error addresses the owner.
             notice = _("This owner already has the most tokens allowed. Delete one of them first.")
             return _render_form(operator, owner, form, notice=notice, is_error=True, status=422)
         form[error.field].errors = [str(error)]
@@ -161,7 +161,7 @@ def generate(operator: str) -> ResponseReturnValue:
 
 
 def _refused_choice(operator: str, chosen: Chosen) -> Response | None:
-    """Return the list with what is wrong, where there is nothing to delete."""
+    """Return the response where there is nothing to delete; None where there is."""
     if chosen.empty:
         notice = _("Select tokens, or filter the list, and then delete them.")
         return _render(operator, notice=notice, is_error=True, status=422)
@@ -184,7 +184,7 @@ def _render_expired(operator: str, error: Exception, message: str = "", **shown:
 
 
 def _render_done(operator: str, notice: str) -> ResponseReturnValue:
-    """Answer a deletion with the list and a notice, which a redirect takes there without JavaScript."""
+    """Answer a deletion with the list and a notice; without JavaScript, with a redirect that carries the notice."""
     if wants_fragment():
         return _render(operator, notice=notice)
     values = {**list_params(), "notice": sign_notice(_reader(operator), notice)}
@@ -192,5 +192,5 @@ def _render_done(operator: str, notice: str) -> ResponseReturnValue:
 
 
 def _reader(operator: str) -> str:
-    """Return whom a notice is for: an operator, who may have the ID of an owner, which contains no line break."""
+    """Return whom a notice is for. An operator may have the ID of an owner, but no ID contains a line break."""
     return f"operator\n{operator}"

@@ -59,14 +59,14 @@ def tokens_of_text() -> tuple[int, list[Token]]:
     """
     state = current_state()
     prefixes, adopted = state.prefixes, state.adopted
-    # In no variable, because crash reporters print those of every frame.
+    # As BytesIO, whose repr does not show it, because crash reporters print the variables of every frame.
     text = BytesIO(request.form.get("text", "").encode(errors="ignore"))
     secrets = list(islice(secret.iter_secrets(text, prefixes, adopted), MOST_FOUND + 1))
     return len(secrets), list(chain.from_iterable(find_each(secrets[:MOST_FOUND])))
 
 
 def chosen_owner() -> tuple[str, str]:
-    """Return the owner that the query string names, and what is wrong with it; "" for neither."""
+    """Return the owner ID in the query string, or what is wrong with it, each "" where there is none."""
     state = current_state()
     sent = request.args.get("owner", "").strip()
     if not sent:
@@ -77,4 +77,4 @@ def chosen_owner() -> tuple[str, str]:
         known = not checks_owner(state) or load_owner(state, owner_id) is not None
     except ValueError:
         known = False
-    return (owner_id, "") if known else ("", _("No owner has this ID, or they may not act."))
+    return (owner_id, "") if known else ("", _("No owner has this ID, or the owner is inactive."))

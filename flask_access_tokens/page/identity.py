@@ -33,7 +33,9 @@ def require_owner() -> str:
 def require_operator() -> str:
     """Return the operator ID of whoever is signed in.
 
-    :raises HTTPException: 404 for everybody else, for a request with an access token, and where the page is disabled.
+    :raises HTTPException: 404 for everybody else, for a request with an access token, and where the page is disabled;
+        400 for an operator whose query string is not valid UTF-8.
+    :raises ValueError: where the operator loader returns something other than an ID.
     """
     state = current_state()
     has_token = not state.disabled and credentials.holds_secret(state, request)

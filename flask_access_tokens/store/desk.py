@@ -1,4 +1,4 @@
-"""The operators' list: the tokens of all owners, filtered and sorted, page by page, and their bounded numbers."""
+"""The operators' list: the tokens of all owners, filtered and sorted, page by page, and how many there are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from .rows import select_tokens, token_from_row
 from .table import token_table
 
 _NEARBY = 20_000
-"""Tokens that are read in the order of an index before all that match are sorted."""
+"""Tokens that are read in the order of an index before all matching tokens are sorted instead."""
 
 _OVERVIEW = ("active", "expiring", "asleep", "no-expiration", "owner-gone")
 
@@ -49,7 +49,7 @@ def filtered(
 ) -> Listing:
     """Return one page of the tokens that a filter shows.
 
-    :param sort: one of :data:`SORTS`; for any other text, the order that is usual for the status.
+    :param sort: one of :data:`.order.SORTS`; for any other text, the order that is usual for the status.
     :param after: the key of the page, as the listing of the page before has it; for any other text, the first page.
     :param size: the number of tokens on a page.
     :param moment: the time at which the filter applies, aware; now, unless given.
@@ -132,7 +132,7 @@ class _Pages:
         return (self._sorted(conditions, stretches, number) if found is None else found), len(some)
 
     def _by_index(self, stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key] | None:
-        """Read keys in the order of an index; None where it does not tell which tokens match, and too few do."""
+        """Read keys in the order of an index; None where that finds too few among many tokens of which few match."""
         times = by_time(self.state, self.chosen, self.moment)
         decided = not self.chosen.scope and self.chosen.status != "owner-gone"
         found: list[Key] = []

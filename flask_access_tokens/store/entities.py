@@ -51,7 +51,7 @@ class Token:
     """The address and the ``User-Agent`` of the last use, where ``ACCESS_TOKENS_LAST_USED_FROM`` is on."""
     hint: str
     generated_by: str | None
-    """Who generated the token, where it was not its owner: the ID of an operator, or ``"cli"``."""
+    """Who generated the token: the ID of an operator, ``"cli"`` or another word; None for the owner, or if unknown."""
     replaces: uuid.UUID | None
     """The ID of the predecessor."""
     replaced: bool

@@ -18,7 +18,7 @@ from .table import token_table
 STATUSES = ("active", "expiring", "expired", "unused", "asleep", "no-expiration", "owner-gone")
 
 EXPIRES_SOON = timedelta(days=30)
-"""The time before its expiry from which operators find a live token under ``expiring``, whatever its lifetime."""
+"""The time before the expiry of a live token from which the status ``expiring`` has it, whatever its lifetime."""
 
 ASLEEP = timedelta(days=90)
 """The time without a use after which a live token is asleep."""
@@ -44,16 +44,16 @@ class Filter:
 
 
 def statuses(state: State) -> tuple[str, ...]:
-    """Return the statuses that can be told: whether an owner is gone only with ``owner=``."""
+    """Return the statuses to filter by; ``owner-gone`` is one of them only with ``owner=``."""
     return STATUSES if state.owner is not None else STATUSES[:-1]
 
 
 def ranges(state: State, reader: Connection | Session, chosen: Filter, moment: datetime) -> list[ColumnElement[bool]]:
     """Return the conditions of a filter: a token that it shows meets exactly one of them, and no other token does.
 
-    Each of them is a range of an index. A database would read the rows for a single condition with OR.
+    Each of them is a range of an index. For a single condition with OR, a database would read the rows.
 
-    :param reader: reads which rows a collation of the host's takes for an owner's.
+    :param reader: reads the rows that a collation of the host's also takes for an owner's, to exclude them.
     :return: an empty list where no token can match.
     """
     narrowed = by_row(state, chosen, token_table(state).c)

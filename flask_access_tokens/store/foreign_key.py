@@ -12,7 +12,7 @@ from .table import token_table
 def keeps_owners(state: State, reader: Connection | Session) -> bool:
     """Return whether the database has a foreign key from a token to its owner and enforces it.
 
-    It is asked once. SQLite is taken not to enforce it, because each connection decides that for itself.
+    The database is asked once. SQLite counts as not enforcing it, because each connection decides that for itself.
     """
     if state.owner is None:
         return False

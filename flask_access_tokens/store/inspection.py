@@ -27,7 +27,7 @@ from .connections import reading_connection
 from .table import token_table
 
 _KINDS = (Uuid, Integer, DateTime, String)
-"""Kinds of types; a column of one cannot hold the values of another."""
+"""Kinds of types. A column of one cannot hold the values of another, apart from UUIDs as text."""
 
 
 def table_findings(state: State) -> list[Finding]:
@@ -37,7 +37,7 @@ def table_findings(state: State) -> list[Finding]:
     """
     table = token_table(state)
     with reading_connection(state) as connection, warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # of what it does not recognize
+        warnings.simplefilter("ignore", SAWarning)  # types that it does not recognize
         stored = _StoredTable(connection, table)
         if not stored.exists:
             message = f"The table {stored.name} is not in the database. {_migration(state, 'Create', stored.name)}"
@@ -79,14 +79,14 @@ class _StoredTable:
 
     @cached_property
     def unique_keys(self) -> list[list[str | None]]:
-        """The columns of each key by which a row is the only one."""
+        """The columns of the primary key, and of each unique constraint and unique index."""
         primary = self._inspector.get_pk_constraint(self.table.name, self._schema)["constrained_columns"]
         constraints = self._inspector.get_unique_constraints(self.table.name, self._schema)
         indexes = [index for index in self.indexes if index["unique"] and not self.is_partial(index)]
         return [list(primary), *(list(key["column_names"]) for key in [*constraints, *indexes])]
 
     def is_partial(self, index: Mapping[str, Any]) -> bool:
-        """Return whether an index has a part of the rows only."""
+        """Return whether an index covers only some of the rows."""
         return f"{self.dialect.name}_where" in index.get("dialect_options", {})
 
     @cached_property
@@ -154,8 +154,8 @@ def _unique_findings(state: State, stored: _StoredTable) -> Iterator[Finding]:
             columns = ", ".join(key)
             yield Finding(
                 "unique-missing",
-                f"Nothing in the database keeps {columns} of {stored.name} unique, so a promise that rests on it does"
-                f" not hold. {_migration(state, 'Make unique:', f'{stored.name}.{columns}')}",
+                f"Nothing in the database keeps {columns} of {stored.name} unique, which the package relies on."
+                f" {_migration(state, 'Make unique:', f'{stored.name}.{columns}')}",
             )
 
 
@@ -165,7 +165,7 @@ def _index_findings(state: State, stored: _StoredTable) -> Iterator[Finding]:
     for index in sorted(stored.table.indexes, key=lambda index: str(index.name)):
         if _has_columns_only(index):
             key = _names(index.columns)
-            # An index of further columns does the same.
+            # An index that has further columns after these serves as well.
             is_there = index.unique or any(each[: len(key)] == key for each in [*whole, *stored.unique_keys])
         else:
             # SQLAlchemy does not tell of an expression in an index of SQLite.
@@ -183,7 +183,7 @@ def _names(columns: Iterable[Column[Any]]) -> list[str]:
 
 
 def _has_columns_only(index: Index) -> bool:
-    """Return whether an index is told by its columns: it has all rows, and no other expressions."""
+    """Return whether an index can be compared by its columns: it has all rows, and no other expressions."""
     is_partial = any(options.get("where") is not None for options in index.dialect_options.values())
     return not is_partial and all(isinstance(each, Column) for each in index.expressions)
 
@@ -205,7 +205,7 @@ def _foreign_key_findings(state: State, stored: _StoredTable) -> Iterator[Findin
 
 
 def _is_like(key: Mapping[str, Any], constraint: ForeignKeyConstraint) -> bool:
-    """Return whether a foreign key in the database does what one of the model is for."""
+    """Return whether a foreign key in the database has the columns, the target and the ON DELETE of the model's."""
     action = key.get("options", {}).get("ondelete") or ""
     return (
         key["constrained_columns"] == _names(constraint.columns)

@@ -120,7 +120,10 @@ def unknown_owners(state: State, owner_ids: Iterable[str]) -> set[str]:
 
 
 def some_owner_ids(state: State) -> list[str]:
-    """Return the owner IDs of a few tokens."""
+    """Return the owner IDs of a few tokens, each once.
+
+    :raises StoreError: where the database cannot be used.
+    """
     with reading(state) as reader:
         rows = reader.execute(select(state.model.owner_id).limit(_SOME)).all()
     return list(dict.fromkeys(str(row[0]) for row in rows))

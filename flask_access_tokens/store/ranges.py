@@ -1,4 +1,4 @@
-"""SELECTs of the rows that meet one of several conditions which exclude each other, each a range of an index."""
+"""SELECTs of the rows that meet one of several mutually exclusive conditions, each a range of an index."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ MOST_COUNTED = 1000
 
 
 def any_of(conditions: Sequence[ColumnElement[bool]], limit: int, *columns: Any, order: Order | None = None) -> Any:
-    """Return a SELECT of the rows that meet one of the conditions, whose cost the limit bounds for each of them.
+    """Return a SELECT of the rows that meet one of the conditions, up to a limit, which also holds for each of them.
 
     :param columns: attributes of the model; with an order, the ID and the time among them.
     """

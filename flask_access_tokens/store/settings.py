@@ -1,4 +1,4 @@
-"""Settings of the database and its connections on which the promises of the package depend."""
+"""Settings of the database and its connections with which the package cannot be relied on."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,13 +16,13 @@ _CLOCKS = {
     "mysql": "SELECT utc_timestamp(6)",
     "mariadb": "SELECT utc_timestamp(6)",
 }
-"""The current time, not that of the beginning of the transaction. SQLite has the clock of the process."""
+"""SELECTs of the current time, rather than of the start of the transaction. SQLite has the clock of the process."""
 
 _MOST_SECONDS_APART = 5
 
 
 def settings_findings(state: State) -> list[Finding]:
-    """Find settings of the connections to the tokens that break a promise of the package.
+    """Find settings of the database and its connections that make deletions, checks or rollbacks unreliable.
 
     :raises StoreError: where the database cannot be used.
     """
@@ -48,8 +48,8 @@ def foreign_key_findings(state: State) -> list[Finding]:
         Finding(
             "foreign-keys-off",
             "SQLite does not enforce foreign keys on these connections, so a bulk or raw DELETE of owners leaves their"
-            " tokens, which a new owner with the same ID can inherit. Execute PRAGMA foreign_keys = ON on each new"
-            " connection.",
+            " tokens behind, and a new owner with the same ID can inherit them. Execute PRAGMA foreign_keys = ON on"
+            " each new connection.",
         )
     ]
 
@@ -75,13 +75,13 @@ def clock_findings(state: State) -> list[Finding]:
         Finding(
             "clock",
             f"The clocks of this machine and of the database are {apart:.0f} seconds apart, and tokens expire by the"
-            " clock of the machine that checks them. Synchronize both, for example with NTP.",
+            " clock of whichever machine checks them. Synchronize both, for example with NTP.",
         )
     ]
 
 
 def _postgresql_findings(connection: Connection) -> Iterator[Finding]:
-    # The same within a transaction.
+    # Equal within a transaction; in autocommit mode, each statement has its own.
     first, second = (connection.exec_driver_sql("SELECT transaction_timestamp()").scalar() for _ in range(2))
     if first != second:
         yield _autocommit()
@@ -89,7 +89,7 @@ def _postgresql_findings(connection: Connection) -> Iterator[Finding]:
         yield Finding(
             "synchronous-commit",
             "synchronous_commit is off, so a crash of the server may undo a deletion that was acknowledged, and the"
-            " token works again. Set it to on.",
+            " token would work again. Set it to on.",
         )
 
 
@@ -98,7 +98,7 @@ def _pooler_findings(connection: Connection) -> Iterator[Finding]:
     info = getattr(driver, "info", None)
     if getattr(driver, "prepare_threshold", None) is None or info is None:
         return
-    # A pooler passes a number of its own to the client.
+    # A pooler reports a process ID of its own to the client.
     if connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() != info.backend_pid:
         yield Finding(
             "prepared-statements",
@@ -134,7 +134,7 @@ def _galera_findings(connection: Connection) -> Iterator[Finding]:
     if variables.get("wsrep_dirty_reads") == "ON":
         yield Finding(
             "galera-dirty-reads",
-            "This Galera node reads even where it is cut off from the others, which may have deleted tokens since. Set"
+            "This Galera node reads even while it is cut off from the others, which may have deleted tokens since. Set"
             " wsrep_dirty_reads to OFF.",
         )
 

@@ -1,4 +1,4 @@
-"""What the question before a deletion says of the tokens: how many, whose, and how lately used."""
+"""What the question before a deletion says of the tokens: how many, whose, and how recently used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -116,7 +116,7 @@ def test_an_owner_who_is_not_there_is_asked_for_again(desk_host: Host, owner: st
             assert answer.status_code == status
             (field,) = Page(answer).all("input", name="owner", type="text")
             assert field.attributes["aria-invalid"] == "true"
-            assert error_of(answer, "owner").startswith("No owner has this ID, or they may not act.")
+            assert error_of(answer, "owner").startswith("No owner has this ID, or the owner is inactive.")
     assert desk_host.rows() == []
 
 

@@ -167,7 +167,7 @@ def test_numbers_are_exact_up_to_1000_and_more_is_said_beyond(make_host: Make, d
     store_rows(host, 1, ["bob"], expires_at=None)
     shown = olga.get(DESK)
     assert (matching(shown), overview(shown)["active"], overview(shown)["asleep"]) == ("1,000+ tokens", "1,000+", "0")
-    assert matching(olga.get(f"{DESK}?owner=ann")) == "1,000 tokens of ann"
+    assert matching(olga.get(f"{DESK}?owner=ann")) == "1,000 tokens of owner ann"
     assert "Delete 1,000+ tokens?" in Page(olga.get(f"{DESK_DELETE}?status=active&everything=1")).text
     question = Page(olga.get(f"{DESK_DELETE}?status=active&everything=1")).text
     assert "They belong to ann, bob and others." in question or "They belong to ann and others." in question

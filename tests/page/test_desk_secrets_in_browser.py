@@ -85,7 +85,7 @@ def test_without_script_a_pasted_text_does_not_come_back(site: Site) -> None:
     page.go_back()
     expect(page.get_by_role("heading", name="All access tokens")).to_be_visible()
     page.get_by_text("Whose secret is this?").click()
-    expect(page.get_by_label("A token, or a text that contains some")).to_have_value("")
+    expect(page.get_by_label("A token, or text that contains tokens")).to_have_value("")
 
 
 def test_a_new_secret_is_shown_once_and_not_left_without_a_warning(site: Site, page: Page) -> None:

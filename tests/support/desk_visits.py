@@ -36,5 +36,5 @@ def generate_for(page: Page, owner: str, name: str = "laptop") -> str:
 
 def find_in(page: Page, text: str) -> None:
     page.get_by_text("Whose secret is this?").click()
-    page.get_by_label("A token, or a text that contains some").fill(text)
+    page.get_by_label("A token, or text that contains tokens").fill(text)
     click(page, "Find")

@@ -2,6 +2,7 @@
 # make test-lowest   run the tests with the lowest supported versions
 # make lint    ruff and mypy           make docs    build the documentation into docs/_build
 # make wheel   build dist/*.whl        make bench   measure what a check costs
+# make bench-desk    measure the operators' list with a million tokens on PostgreSQL (half an hour)
 # make cluster       test on clusters of databases that lose a server; CLUSTER=--short for three minutes, not five
 # make screenshots   take the pictures of the documentation
 # make messages      collect the texts and compile the translations
@@ -22,7 +23,7 @@ PYTEST := pytest -n 3 --dist loadgroup
 # Where the environment asks for no bytecode, each of these processes would compile every test.
 test test-lowest: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test test-lowest lint docs wheel bench screenshots messages mutation cluster clean
+.PHONY: demo test test-lowest lint docs wheel bench bench-desk screenshots messages mutation cluster clean
 
 demo: $(VENV)/demo.installed
 	@$(BIN)/python -m demo_app
@@ -55,6 +56,9 @@ wheel: $(VENV)/pip.installed
 
 bench: $(VENV)/bench.installed
 	$(BIN)/python -m benchmarks
+
+bench-desk: $(VENV)/bench.installed
+	$(BIN)/python -m benchmarks.desk
 
 CLUSTER ?=
 cluster: $(VENV)/bench.installed $(VENV)/cluster.installed

@@ -4,9 +4,7 @@ import argparse
 import os
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -15,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from . import subjects, timing
+from .databases import new_database
 
 GUARDED = {
     "`@token_required`": ("ours", "/guarded"),
@@ -45,7 +44,7 @@ def main() -> None:
         sqlite = f"sqlite:///{Path(folder) / 'tokens.sqlite3'}"
         urls = {"SQLite": sqlite}
         if options.postgresql:
-            urls["PostgreSQL"] = stack.enter_context(_database(options.postgresql))
+            urls["PostgreSQL"] = stack.enter_context(new_database(options.postgresql))
         for name, url in urls.items():
             secrets = subjects.prepare(url, 1000)
             compare(name, url, secrets, rounds, seconds)
@@ -176,20 +175,6 @@ def _milliseconds(get: Any) -> float:
 def _ratio(values: list[float], base: list[float]) -> float:
     """The median of the ratios within each round."""
     return median(value / other for value, other in zip(values, base, strict=True))
-
-
-@contextmanager
-def _database(server: str) -> Iterator[str]:
-    """Create a database on a server and drop it at the end."""
-    name = f"access_tokens_benchmark_{uuid.uuid4().hex[:8]}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    try:
-        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 if __name__ == "__main__":

@@ -72,20 +72,26 @@ def ranges(state: State, reader: Connection | Session, chosen: Filter, moment: d
 def by_time(state: State, chosen: Filter, moment: datetime) -> list[ColumnElement[bool]]:
     """Return the conditions of a filter on the times of a token, which an index tells; it meets one of them."""
     columns = token_table(state).c
-    created, expires, used = columns.created_at, columns.expires_at, columns.last_used_at
-    live, before = [expires.is_(None), expires > moment], moment - ASLEEP
-    idle = [used < before, and_(used.is_(None), created < before)]
-    found: dict[str, list[ColumnElement[bool]]] = {
-        "": [true()],
-        "active": live,
-        "expiring": [and_(expires > moment, expires <= moment + EXPIRES_SOON)],
-        "expired": [expires <= moment],
-        "unused": [and_(used.is_(None), each) for each in live],
-        "asleep": [and_(one, each) for one in idle for each in live],
-        "no-expiration": [expires.is_(None)],
-        "owner-gone": [true()],
-    }
-    return found.get(chosen.status, [])
+    expires, used = columns.expires_at, columns.last_used_at
+    live = expires.is_(None), expires > moment
+    match chosen.status:
+        case "" | "owner-gone":
+            return [true()]
+        case "active":
+            return [*live]
+        case "expiring":
+            return [and_(expires > moment, expires <= moment + EXPIRES_SOON)]
+        case "expired":
+            return [expires <= moment]
+        case "unused":
+            return [and_(used.is_(None), each) for each in live]
+        case "asleep":
+            before = moment - ASLEEP
+            idle = used < before, and_(used.is_(None), columns.created_at < before)
+            return [and_(one, each) for one in idle for each in live]
+        case "no-expiration":
+            return [expires.is_(None)]
+    return []
 
 
 def by_row(state: State, chosen: Filter, columns: Any) -> list[ColumnElement[bool]] | None:

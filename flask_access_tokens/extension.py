@@ -103,6 +103,9 @@ class AccessTokens:
         if owner is not None:
             owners.validate_owner(model, owner)
             owners.delete_with_owners(model, owner)
+        table: Any = model.__table__  # type: ignore[attr-defined]
+        if _database_url(app, table).startswith("postgresql"):
+            models.add_scope_index(table)
         self._model = self._model or model
         app.extensions["access_tokens"] = State(app, db, model, self._loaders, owner)
         for blueprint in (views.blueprint, endpoints.blueprint):
@@ -155,6 +158,17 @@ class AccessTokens:
         """Register ``(owner_id: str) -> iterable of scope names``: what an owner may grant. By default all scopes."""
         self._loaders.scopes = load
         return load
+
+
+def _database_url(app: Flask, table: Any) -> str:
+    """Return the URL of the database of a table, as the host configures it; "" where that is not known."""
+    key = table.metadata.info.get("bind_key")
+    binds = {
+        None: app.config.get("SQLALCHEMY_DATABASE_URI") or app.config.get("SQLALCHEMY_ENGINES", {}).get("default"),
+        **app.config.get("SQLALCHEMY_BINDS", {}),
+    }
+    configured = binds.get(key) or ""
+    return str(configured.get("url", "") if isinstance(configured, dict) else configured)
 
 
 def _default_model(db: Any, owner: Any) -> type[AccessTokenMixin]:

@@ -18,7 +18,9 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     event,
+    func,
     inspect,
+    literal_column,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import (
@@ -121,6 +123,17 @@ def _add_indexes(mapper: Mapper[Any], _: type) -> None:
     for names in _INDEXES:
         if names[0] not in begun and all(name in table.c for name in names):
             Index(None, *(table.c[name] for name in names))
+
+
+def add_scope_index(table: Table) -> None:
+    """Add the index by which PostgreSQL finds the tokens with a scope. Other databases have none of this kind.
+
+    It is added where an application uses PostgreSQL alone, because the migrations for another database would create
+    it there. Where two applications share a table, ``create_all`` leaves it out for the other one.
+    """
+    if not any(next(iter(index.columns)).name == "scopes" for index in table.indexes if len(index.columns)):
+        names = func.string_to_array(table.c.scopes, literal_column("' '"))
+        Index(None, names, postgresql_using="gin").ddl_if(dialect="postgresql")
 
 
 event.listen(AccessTokenMixin, "after_mapper_constructed", _add_indexes, propagate=True)

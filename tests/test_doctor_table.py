@@ -154,7 +154,8 @@ def test_a_missing_unique_constraint_is_found(host: Host) -> None:
 def test_a_missing_index_is_found_and_one_of_another_name_is_not(host: Host) -> None:
     def rename(table: sa.Table) -> None:
         for index in table.indexes:
-            index.name = sa.quoted_name(f"our_{index.name}", None)
+            if index.dialect_options["postgresql"]["using"] != "gin":  # which is known by its name alone
+                index.name = sa.quoted_name(f"our_{index.name}", None)
 
     def drop(table: sa.Table) -> None:
         table.indexes -= {index for index in table.indexes if index.columns.keys() == ["owner_id"]}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_access_tokens import AccessTokenMixin, secret, tokens
 from host import Host, bearer
@@ -262,59 +262,6 @@ def test_what_a_lookup_needs_is_indexed(stored_host: Host) -> None:
         indexed += [found["column_names"] for found in inspector.get_unique_constraints("access_tokens")]
     for column in ("owner_id", "digest", "nonce"):
         assert [column] in indexed
-
-
-OF_THE_LIST = {
-    ("created_at", "id", "expires_at", "last_used_at"),
-    ("expires_at", "id", "last_used_at", "created_at"),
-    ("last_used_at", "id", "expires_at", "created_at"),
-    ("hint",),
-}
-
-
-def indexes(table: sa.Table) -> dict[str | None, tuple[str, ...]]:
-    return {index.name: tuple(column.name for column in index.columns) for index in table.indexes}
-
-
-def test_what_the_operators_list_needs_is_indexed(stored_host: Host) -> None:
-    with stored_host.app.app_context():
-        found = sa.inspect(stored_host.db.engine).get_indexes("access_tokens")
-    assert {tuple(index["column_names"]) for index in found} >= OF_THE_LIST
-
-
-def test_a_model_of_the_host_s_own_has_the_same_indexes_by_its_own_naming_convention() -> None:
-    class Base(DeclarativeBase):
-        metadata = sa.MetaData(naming_convention={"ix": "index_%(table_name)s_on_%(column_0_N_name)s"})
-
-    class ApiToken(AccessTokenMixin, Base):
-        __tablename__ = "api_tokens"
-        __table_args__ = (sa.Index("by_name", "name"), {"comment": "of the API"})
-
-    class RobotToken(ApiToken):
-        pass
-
-    table = sa.inspect(RobotToken).local_table
-    assert isinstance(table, sa.Table)
-    found = indexes(table)
-    assert found.pop("index_api_tokens_on_created_at_id_expires_at_last_used_at")
-    assert sorted(found.values()) == sorted(
-        {*OF_THE_LIST, ("name",), ("owner_id",)} - {("created_at", "id", "expires_at", "last_used_at")}
-    )
-
-
-def test_an_index_of_the_host_s_own_takes_the_place_of_one_that_begins_with_the_same_column() -> None:
-    class Base(DeclarativeBase):
-        pass
-
-    class ApiToken(AccessTokenMixin, Base):
-        __tablename__ = "api_tokens"
-        created_at: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), index=True)
-
-    table = sa.inspect(ApiToken).local_table
-    assert isinstance(table, sa.Table)
-    found = indexes(table)
-    assert found["ix_api_tokens_created_at"] == ("created_at",)
-    assert len(found) == len({*OF_THE_LIST, ("owner_id",)})
 
 
 @pytest.mark.parametrize(

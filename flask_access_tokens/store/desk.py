@@ -153,7 +153,7 @@ class _Pages:
         """Read the keys of those that match among a limited number of tokens."""
         model = self.state.model
         near = any_of(conditions, _NEARBY, *self._columns(), model.scopes, model.owner_id, order=self.order).subquery()
-        rows = select(*self._columns(near.c)).where(*by_row(self.state, self.chosen, near.c) or ())
+        rows = select(*self._columns(near.c)).where(*by_row(self.state, self.reader, self.chosen, near.c) or ())
         return self._read(rows.order_by(*self.order.by(near.c)).limit(number))
 
     def _reaches(self, conditions: Sequence[ColumnElement[bool]], number: int) -> bool:

@@ -33,6 +33,7 @@ from sqlalchemy.orm import (
     validates,
 )
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.schema import conv
 from sqlalchemy.types import TypeEngine
 
 from .clock import as_utc
@@ -115,6 +116,7 @@ def _add_indexes(mapper: Mapper[Any], _: type) -> None:
     """Add the indexes of the operators' list, whatever ``__table_args__`` the host's class has.
 
     One is left out where an index of the host's own begins with the same column: both would have the same name.
+    Where an index of the host's own on other columns has that name, ours gets another.
     """
     table = mapper.local_table
     if not isinstance(table, Table):
@@ -122,7 +124,9 @@ def _add_indexes(mapper: Mapper[Any], _: type) -> None:
     begun = {next(iter(index.columns)).name for index in table.indexes if len(index.columns)}
     for names in _INDEXES:
         if names[0] not in begun and all(name in table.c for name in names):
-            Index(None, *(table.c[name] for name in names))
+            index = Index(None, *(table.c[name] for name in names))
+            if any(other.name == index.name for other in table.indexes - {index}):
+                index.name = conv(f"{index.name}_of_list")
 
 
 def add_scope_index(table: Table) -> None:

@@ -195,18 +195,21 @@ def delete_all(owner_id: object, *, by: str | None = None) -> int:
     return _delete_where(state, of_owner(state, owner), owner, by=by)
 
 
-def delete_many(found: Iterable[Token], *, by: str | None = None, reason: str | None = None) -> list[Token]:
+def delete_many(
+    found: Iterable[Token], *, by: str | None = None, reason: str | None = None, unless_used: bool = False
+) -> list[Token]:
     """Delete tokens of any owners, such as those of :func:`find_all`, and commit, in batches.
 
     :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
     :param reason: why, for the signal.
+    :param unless_used: keep those that were used since they were read.
     :return: those that were deleted, which excludes those that were no longer there.
     :raises StoreError: where the database cannot be used; the batches before stay deleted.
     """
     state = current_state()
     remaining, deleted = iter(found), list[Token]()
     while batch := list(islice(remaining, BATCH)):
-        gone = delete_tokens(state, batch)
+        gone = delete_tokens(state, batch, unless_used=unless_used)
         deleted += gone
         for token in gone:
             token_deleted.send(state.app, token=token, **acting(by, reason))

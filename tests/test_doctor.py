@@ -119,3 +119,11 @@ def test_without_https_in_debug_mode_the_session_cookie_need_not_be_secure(
     host.app.config["SESSION_COOKIE_SECURE"] = False
     monkeypatch.setenv("FLASK_DEBUG", "1")  # as flask --debug sets it
     assert found(host.app) == {}
+
+
+def test_without_a_url_prefix_a_route_of_another_method_is_not_hidden(make_host: Callable[..., Host]) -> None:
+    host = make_host(**SOUND, ACCESS_TOKENS_URL_PREFIX="/")
+    for number, method in enumerate(("PUT", "PATCH", "DELETE")):
+        host.app.add_url_rule("/new", f"mine-{number}", lambda: "mine", methods=[method])
+    assert host.client().put("/new").text == "mine"
+    assert found(host.app) == {}

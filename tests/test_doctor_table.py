@@ -215,3 +215,29 @@ def test_the_table_is_looked_for_in_the_schema_that_the_host_maps_it_to(
     with mapped.app.app_context():
         mapped.db.drop_all()
     assert "The table ann.access_tokens" in found(mapped.app)["table-missing"]
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT", "no action"])
+def test_a_foreign_key_that_refuses_a_deletion_is_found_by_whatever_name(url: str, action: str) -> None:
+    host = OwnedHost(url, own_model=True)
+    host.app.config.update(SOUND)
+    (constraint,) = host.access_tokens.model.__table__.foreign_key_constraints
+    constraint.ondelete = action
+    with host.app.app_context():
+        enforce_foreign_keys(host.db.engine)
+        host.db.drop_all()
+        host.db.create_all()
+        assert found(host.app) == {}
+        host.db.drop_all()
+        host.db.engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_an_index_that_postgresql_does_not_read_is_missing(host: Host) -> None:
+    with host.app.app_context(), host.db.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_access_tokens_hint'::regclass"
+        )
+    messages = found(host.app)
+    assert messages.keys() == {"index-missing"}
+    assert "ix_access_tokens_hint" in messages["index-missing"]

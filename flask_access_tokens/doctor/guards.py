@@ -62,8 +62,14 @@ def _is_hidden(adapter: Any, rule: Rule) -> bool:
     """Return whether a request for a rule without arguments gets to a view of the package."""
     if rule.arguments or rule.subdomain or rule.host:
         return False
+    # Flask adds OPTIONS, and Werkzeug HEAD, to rules of other methods.
+    methods = (rule.methods or {"GET"}) - {"HEAD", "OPTIONS"} or {"OPTIONS"}
+    return any(_is_own(_matched(adapter, rule.rule, method)) for method in methods)
+
+
+def _matched(adapter: Any, path: str, method: str) -> str:
+    """Return the endpoint that a request gets to; "" where it gets to none."""
     try:
-        endpoint, _ = adapter.match(rule.rule, method=next(iter(rule.methods or {"GET"})))
+        return str(adapter.match(path, method=method)[0])
     except Exception:
-        return False
-    return _is_own(endpoint)
+        return ""

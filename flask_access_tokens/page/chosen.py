@@ -39,6 +39,11 @@ class Chosen:
         """Whether nothing was chosen."""
         return not self.ids and self.filter.empty
 
+    @property
+    def is_of_unused(self) -> bool:
+        """Whether a filter chooses tokens because they are not used."""
+        return self.filter.status in ("unused", "asleep")
+
     @cached_property
     def selected(self) -> list[Token]:
         """The tokens that were selected and are still there."""

@@ -105,7 +105,10 @@ def delete(operator: str) -> ResponseReturnValue:
         return refused
     if not form.validate():
         return _render(operator, deleting=chosen, form=form, status=422)
-    number = len(tokens.delete_many(chosen.to_delete(), by=operator, reason=form.reason.data or None))
+    deleted = tokens.delete_many(
+        chosen.to_delete(), by=operator, reason=form.reason.data or None, unless_used=chosen.is_of_unused
+    )
+    number = len(deleted)
     notice = ngettext("%(num)s token was deleted.", "%(num)s tokens were deleted.", number)
     if chosen.left:
         notice = f"{notice} {_('More tokens match.')}"

@@ -103,7 +103,12 @@ def reading(state: State) -> Iterator[Connection | Session]:
 def reading_connection(state: State) -> Iterator[Connection]:
     """Yield the connection that :func:`reading` reads on."""
     with reading(state) as reader:
-        yield reader if isinstance(reader, Connection) else session_connection(state, reader)
+        yield connection_of(state, reader)
+
+
+def connection_of(state: State, reader: Connection | Session) -> Connection:
+    """Return the connection of what :func:`reading` yields."""
+    return reader if isinstance(reader, Connection) else session_connection(state, reader)
 
 
 def read_again(state: State, error: DBAPIError) -> bool:

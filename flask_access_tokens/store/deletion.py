@@ -5,21 +5,26 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, delete, select, update
 
+from ..clock import as_utc
 from ..state import State
 from .entities import Token
 from .table import of_owner, token_table
 from .transactions import in_transaction
 
 
-def delete_tokens(state: State, tokens: Sequence[Token]) -> list[Token]:
-    """Delete tokens of any owners in one transaction, commit it, and return those that were still there."""
+def delete_tokens(state: State, tokens: Sequence[Token], *, unless_used: bool = False) -> list[Token]:
+    """Delete tokens of any owners in one transaction, commit it, and return those that were still there.
+
+    :param unless_used: keep those that were used since they were read.
+    """
     table = token_table(state)
-    ids = [token.id for token in tokens]
+    last_uses = {token.id: token.last_used_at for token in tokens}
 
     def delete_present(connection: Connection) -> set[UUID]:
         # Locked, so that of two who delete the same token at once one does.
-        present = select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
-        found = set(connection.execute(present).scalars())
+        present = select(table.c.id, table.c.last_used_at).where(table.c.id.in_(last_uses)).order_by(table.c.id)
+        rows = connection.execute(present.with_for_update()).all()
+        found = {id_ for id_, used in rows if not unless_used or (used and as_utc(used)) == last_uses[id_]}
         connection.execute(delete(table).where(table.c.id.in_(found)))
         join_families(connection, state, [token for token in tokens if token.id in found])
         return found

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from .. import clock
 from ..state import State
 from .batches import BATCH
-from .connections import reading, reads
+from .connections import connection_of, reading, reads
 from .entities import Token
 from .filters import Filter, by_row, by_time, ranges, statuses
 from .order import Key, Order, key_of, order_of, parse_key
@@ -125,11 +125,19 @@ class _Pages:
         if not conditions:
             return [], 0
         some = self.reader.execute(counted(conditions, *self._columns())).all()
-        if len(some) <= MOST_COUNTED:
+        is_small = len(some) <= MOST_COUNTED
+        if is_small and self._sorts_as_python():
             return self.order.sorted([key_of(*row) for row in some], after)[:number], len(some)
         stretches = self.order.stretches(self.state, after)
+        if is_small:
+            return self._sorted(conditions, stretches, number), len(some)
         found = None if self.chosen.owner or self.chosen.search else self._by_index(stretches, number)
         return (self._sorted(conditions, stretches, number) if found is None else found), len(some)
+
+    def _sorts_as_python(self) -> bool:
+        """Return whether the database sorts IDs as Python does, so that a key leads to the same place in both."""
+        # MariaDB sorts its type for UUIDs by their last group first.
+        return connection_of(self.state, self.reader).dialect.name != "mariadb"
 
     def _by_index(self, stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key] | None:
         """Read keys in the order of an index; None where that finds too few among many tokens of which few match."""

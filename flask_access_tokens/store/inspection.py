@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     inspect,
+    text,
 )
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
@@ -58,6 +59,7 @@ class _StoredTable:
         self.table = table
         self.dialect = connection.dialect
         self._schema = schemas.get(table.schema, table.schema)
+        self._connection = connection
         self._inspector = inspect(connection)
         self.name = f"{self._schema}.{table.name}" if self._schema else table.name
         self.exists = self._inspector.has_table(table.name, self._schema)
@@ -75,7 +77,21 @@ class _StoredTable:
 
     @cached_property
     def indexes(self) -> list[Any]:
-        return list(self._inspector.get_indexes(self.table.name, self._schema))
+        found = self._inspector.get_indexes(self.table.name, self._schema)
+        return [index for index in found if index["name"] not in self._unusable]
+
+    @cached_property
+    def _unusable(self) -> set[str]:
+        """The names of indexes that PostgreSQL does not read: CREATE INDEX CONCURRENTLY failed, or goes on."""
+        if self.dialect.name != "postgresql":
+            return set()
+        quote = self.dialect.identifier_preparer.quote
+        name = ".".join(quote(part) for part in (self._schema, self.table.name) if part)
+        statement = text(
+            "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+            " WHERE indrelid = to_regclass(:name) AND NOT indisvalid"
+        )
+        return set(self._connection.execute(statement, {"name": name}).scalars())
 
     @cached_property
     def unique_keys(self) -> list[list[str | None]]:
@@ -206,13 +222,18 @@ def _foreign_key_findings(state: State, stored: _StoredTable) -> Iterator[Findin
 
 def _is_like(key: Mapping[str, Any], constraint: ForeignKeyConstraint) -> bool:
     """Return whether a foreign key in the database has the columns, the target and the ON DELETE of the model's."""
-    action = key.get("options", {}).get("ondelete") or ""
     return (
         key["constrained_columns"] == _names(constraint.columns)
         and key["referred_table"].lower() == constraint.elements[0].column.table.name.lower()
         and key["referred_columns"] == [element.column.name for element in constraint.elements]
-        and (not constraint.ondelete or action.upper() == constraint.ondelete.upper())
+        and _action(constraint.ondelete) in ("", _action(key.get("options", {}).get("ondelete")))
     )
+
+
+def _action(ondelete: str | None) -> str:
+    """Return what a foreign key does on a deletion; "" where it refuses it, which databases do not all report."""
+    action = (ondelete or "").upper()
+    return "" if action in ("NO ACTION", "RESTRICT") else action
 
 
 def _migration(state: State, act: str, what: str) -> str:

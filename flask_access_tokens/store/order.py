@@ -92,12 +92,6 @@ class Order:
                 never = never if self.never_last else []
         return [*timed, *never] if self.never_last else [*never, *timed]
 
-    def up_to(self, state: State, key: Key) -> ColumnElement[bool]:
-        """Return the condition of the tokens up to a key, among those of its stretch."""
-        column, value = (state.model.id, key.id) if key.time is None else (getattr(state.model, self.column), key.time)
-        found: ColumnElement[bool] = column >= value if self.descending else column <= value
-        return found
-
     def sorted(self, keys: list[Key], after: Key | None) -> list[Key]:
         """Return the keys after one, in this order.
 

@@ -66,7 +66,8 @@ def owners_of(state: State, owner_ids: Iterable[str]) -> dict[str, Any]:
     with own_transaction(session), session.no_autoflush:
         for start in range(0, len(wanted), _BATCH):
             values = _values(state, wanted[start : start + _BATCH])
-            rows = session.scalars(select(column.class_).where(column.in_(values)))
+            # Unique, because the host's class may load a collection by a join.
+            rows = session.scalars(select(column.class_).where(column.in_(values))).unique()
             found |= {str(getattr(owner, column.key)): owner for owner in rows}
     return {owner_id: found[owner_id] for owner_id in wanted if owner_id in found}
 

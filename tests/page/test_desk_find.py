@@ -247,3 +247,14 @@ def test_no_local_of_ours_shows_the_text_when_the_lookup_fails(
     canary.search("locals", shown)
     assert around not in shown
     assert canary.found == []
+
+
+@pytest.mark.parametrize("key", ["q", "owner", "scope"])
+@pytest.mark.parametrize("text", ["{}", "Bearer {}", "token={}", "'{}'."])
+def test_a_secret_within_a_parameter_of_the_list_is_not_repeated(desk_host: Host, key: str, text: str) -> None:
+    pasted = text.format(desk_host.generate("ann", "t-1").secret)
+    olga = desk_host.client("olga")
+    answer = olga.get(DESK, query_string={key: pasted})
+    assert "becomes a part of the URL" in notice(answer)
+    assert pasted not in answer.text
+    assert olga.get(f"{DESK_DELETE}", query_string={key: pasted, "everything": 1}).status_code == 422

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from flask_access_tokens import AccessTokenMixin
 from flask_access_tokens.store import desk, ranges
@@ -136,3 +136,33 @@ def test_a_collation_that_ignores_case_shows_one_owner_s_tokens_only(
             found = desk.filtered(state_of(host), chosen)
             assert ([token.owner_id for token in found.tokens], found.matching) == (["ann"], 1)
             assert desk.count(state_of(host), chosen) == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_owner_whose_class_loads_a_collection_by_a_join_is_loaded(make_owned: Callable[..., OwnedHost]) -> None:
+    parent = mapped_column(sa.ForeignKey("people.id"))
+    host = make_owned(parent_id=parent, children=relationship("User", lazy="joined", join_depth=1))
+    ann = host.add("ann")
+    host.add("bob", parent_id=ann)
+    host.add("carl", parent_id=ann)
+    with host.app.app_context():
+        assert list(owners_of(state_of(host), [str(ann)])) == [str(ann)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_foreign_key_that_was_not_validated_is_not_relied_on(make_owned: Callable[..., OwnedHost]) -> None:
+    host = make_owned()
+    host.generate(host.add("ann"))
+    (name,) = [
+        key["name"]
+        for key in sa.inspect(host.run(lambda session: session.get_bind())).get_foreign_keys("access_tokens")
+    ]
+    for statement in (
+        f"ALTER TABLE access_tokens DROP CONSTRAINT {name}",
+        "DELETE FROM people",
+        f"ALTER TABLE access_tokens ADD CONSTRAINT {name} FOREIGN KEY (owner_id) REFERENCES people (id)"
+        " ON DELETE CASCADE NOT VALID",
+    ):
+        host.run(lambda session, statement=statement: session.execute(sa.text(statement)))
+    with host.app.app_context():
+        assert len(desk.filtered(state_of(host), GONE).tokens) == 1

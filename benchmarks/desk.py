@@ -19,7 +19,7 @@ from flask_access_tokens import AccessTokens
 from flask_access_tokens.clock import now
 from flask_access_tokens.state import State
 from flask_access_tokens.store.connections import reading
-from flask_access_tokens.store.filters import STATUSES, Filter, ranges
+from flask_access_tokens.store.filters import STATUSES, Filter, shown_by
 from flask_access_tokens.store.order import SORTS, key_of, order_of
 from flask_access_tokens.store.uses import Use, short_waits, update_rows
 
@@ -195,10 +195,10 @@ def places(state: State, chosen: Filter, sort: str) -> tuple[int, dict[str, str]
     order, moment = order_of(sort, chosen.status), now()
     columns = state.model.id, getattr(state.model, order.column)
     with reading(state) as reader:
-        conditions = ranges(state, reader, chosen, moment)
-        if not conditions:
+        ranges = shown_by(state, reader, chosen, moment).ranges
+        if not ranges:
             return 0, {"first": ""}
-        shown = sa.or_(*conditions)
+        shown = sa.or_(*(one.condition for one in ranges))
         number = reader.execute(sa.select(sa.func.count(state.model.id)).where(shown)).scalar_one()
         keys = {"first": ""}
         for page, before in (("middle", number // 2), ("last", number - SIZE)):

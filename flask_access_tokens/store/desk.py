@@ -14,9 +14,9 @@ from ..state import State
 from .batches import BATCH
 from .connections import connection_of, reading, reads
 from .entities import Token
-from .filters import Filter, by_row, by_time, ranges, statuses
+from .filters import Filter, by_row, by_time, shown_by, statuses
 from .order import Key, Order, key_of, order_of, parse_key
-from .ranges import MOST_COUNTED, any_of, counted, number_of
+from .ranges import MOST_COUNTED, Range, all_of, any_of, counted, number_of
 from .rows import select_tokens, token_from_row
 from .table import token_table
 
@@ -72,8 +72,8 @@ def count(state: State, chosen: Filter, moment: datetime | None = None) -> int:
     :raises StoreError: where the database cannot be used.
     """
     with reading(state) as reader:
-        found = ranges(state, reader, chosen, moment or clock.now())
-        return reader.execute(select(number_of(state, found))).scalar_one()
+        shown = shown_by(state, reader, chosen, moment or clock.now())
+        return reader.execute(select(number_of(state, shown))).scalar_one()
 
 
 @reads
@@ -85,7 +85,7 @@ def overview(state: State) -> dict[str, int]:
     moment, offered = clock.now(), statuses(state)
     names = [name for name in _OVERVIEW if name in offered]
     with reading(state) as reader:
-        numbers = [number_of(state, ranges(state, reader, Filter(status=name), moment)) for name in names]
+        numbers = [number_of(state, shown_by(state, reader, Filter(status=name), moment)) for name in names]
         return dict(zip(names, reader.execute(select(*numbers)).one(), strict=True))
 
 
@@ -121,18 +121,16 @@ class _Pages:
 
     def first(self, after: Key | None, number: int) -> tuple[list[Key], int]:
         """Return the first keys after one, and how many tokens the filter shows."""
-        conditions = ranges(self.state, self.reader, self.chosen, self.moment)
-        if not conditions:
+        shown = shown_by(self.state, self.reader, self.chosen, self.moment)
+        if not shown.ranges:
             return [], 0
-        some = self.reader.execute(counted(conditions, *self._columns())).all()
+        some = self.reader.execute(counted(self.state, shown, *self._columns())).all()
         is_small = len(some) <= MOST_COUNTED
         if is_small and self._sorts_as_python():
             return self.order.sorted([key_of(*row) for row in some], after)[:number], len(some)
         stretches = self.order.stretches(self.state, after)
-        if is_small:
-            return self._sorted(conditions, stretches, number), len(some)
-        found = None if self.chosen.owner or self.chosen.search else self._by_index(stretches, number)
-        return (self._sorted(conditions, stretches, number) if found is None else found), len(some)
+        found = None if is_small or shown.narrow else self._by_index(stretches, number)
+        return (self._sorted(shown.ranges, stretches, number) if found is None else found), len(some)
 
     def _sorts_as_python(self) -> bool:
         """Return whether the database sorts IDs as Python does, so that a key leads to the same place in both."""
@@ -145,34 +143,33 @@ class _Pages:
         decided = not self.chosen.scope and self.chosen.status != "owner-gone"
         found: list[Key] = []
         for stretch in stretches:
-            conditions = [and_(stretch, condition) for condition in times]
+            ranges = [Range(and_(stretch, one.condition)) for one in times]
             missing = number - len(found)
             if decided:
-                found += self._read(any_of(conditions, missing, *self._columns(), order=self.order))
+                found += self._read(any_of(self.state, ranges, missing, *self._columns(), order=self.order))
             else:
-                found += self._nearby(conditions, missing)
+                found += self._nearby(ranges, missing)
             if len(found) == number:
                 break
-            if not decided and self._reaches(conditions, _NEARBY):
+            if not decided and self._reaches(ranges, _NEARBY):
                 return None
         return found
 
-    def _nearby(self, conditions: Sequence[ColumnElement[bool]], number: int) -> list[Key]:
+    def _nearby(self, ranges: Sequence[Range], number: int) -> list[Key]:
         """Read the keys of those that match among a limited number of tokens."""
-        model = self.state.model
-        near = any_of(conditions, _NEARBY, *self._columns(), model.scopes, model.owner_id, order=self.order).subquery()
+        columns = *self._columns(), self.state.model.scopes, self.state.model.owner_id
+        near = any_of(self.state, ranges, _NEARBY, *columns, order=self.order).subquery()
         rows = select(*self._columns(near.c)).where(*by_row(self.state, self.reader, self.chosen, near.c) or ())
         return self._read(rows.order_by(*self.order.by(near.c)).limit(number))
 
-    def _reaches(self, conditions: Sequence[ColumnElement[bool]], number: int) -> bool:
-        rows = any_of(conditions, number, self.state.model.id).subquery()
+    def _reaches(self, ranges: Sequence[Range], number: int) -> bool:
+        rows = any_of(self.state, ranges, number, *self._columns(), order=self.order).subquery()
         return self.reader.execute(select(func.count()).select_from(rows)).scalar_one() == number
 
-    def _sorted(
-        self, conditions: Sequence[ColumnElement[bool]], stretches: Sequence[ColumnElement[bool]], number: int
-    ) -> list[Key]:
-        rows = select(*self._columns()).where(or_(*conditions), or_(*stretches))
-        return self._read(rows.order_by(*self.order.by_all(self.state.model)).limit(number))
+    def _sorted(self, ranges: Sequence[Range], stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key]:
+        following = [Range(and_(or_(*stretches), one.condition)) for one in ranges]
+        rows = all_of(following, *self._columns())
+        return self._read(select(rows).order_by(*self.order.by_all(rows.c)).limit(number))
 
     def _columns(self, source: Any = None) -> tuple[Any, Any]:
         source = self.state.model if source is None else source

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from .. import policy
 from ..secret import hints_ending_in
 from ..state import SCOPE, State
-from .connections import session_connection
+from .connections import connection_of
 from .foreign_key import keeps_owners
 from .owners import is_orphan
+from .ranges import Range, Ranges
 from .rows import of_exact_owner, parse_token_id
 from .table import token_table
 
@@ -50,49 +51,51 @@ def statuses(state: State) -> tuple[str, ...]:
     return STATUSES if state.owner is not None else STATUSES[:-1]
 
 
-def ranges(state: State, reader: Connection | Session, chosen: Filter, moment: datetime) -> list[ColumnElement[bool]]:
-    """Return the conditions of a filter: a token that it shows meets exactly one of them, and no other token does.
+def shown_by(state: State, reader: Connection | Session, chosen: Filter, moment: datetime) -> Ranges:
+    """Return the rows that a filter shows.
 
-    Each of them is a range of an index. For a single condition with OR, a database would read the rows.
+    They are in several ranges where the database would read each row for a single condition with OR.
 
-    :param reader: reads the rows that a collation of the host's also takes for an owner's, to exclude them.
-    :return: an empty list where no token can match.
+    :param reader: reads which rows a collation of the host's takes for an owner's.
     """
     narrowed = by_row(state, reader, chosen, token_table(state).c)
     if narrowed is None or (chosen.status == "owner-gone" and keeps_owners(state, reader)):
-        return []
+        return Ranges([])
     if chosen.owner:
         mine = _of_owner(state, reader, chosen.owner)
         if mine is None:
-            return []
+            return Ranges([])
         narrowed.append(mine)
     if chosen.search:
         narrowed.append(or_(false(), *_found(state, reader, chosen.search)))
-    return [and_(condition, *narrowed) for condition in by_time(state, chosen, moment)]
+    times = by_time(state, chosen, moment)
+    if narrowed:
+        times = [Range(and_(one.condition, *narrowed)) for one in times]
+    return Ranges(times, narrow=chosen.owner != "" or chosen.search != "")
 
 
-def by_time(state: State, chosen: Filter, moment: datetime) -> list[ColumnElement[bool]]:
-    """Return the conditions of a filter on the times of a token, which an index tells; it meets one of them."""
+def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
+    """Return the ranges of the rows that meet what a filter asks of the times of a token."""
     columns = token_table(state).c
     expires, used = columns.expires_at, columns.last_used_at
     live = expires.is_(None), expires > moment
     match chosen.status:
         case "" | "owner-gone":
-            return [true()]
+            return [Range(true(), "created_at")]
         case "active":
-            return [*live]
+            return [Range(each, "expires_at") for each in live]
         case "expiring":
-            return [and_(expires > moment, expires <= moment + EXPIRES_SOON)]
+            return [Range(and_(expires > moment, expires <= moment + EXPIRES_SOON), "expires_at")]
         case "expired":
-            return [expires <= moment]
+            return [Range(expires <= moment, "expires_at")]
         case "unused":
-            return [and_(used.is_(None), each) for each in live]
+            return [Range(and_(used.is_(None), each), "last_used_at") for each in live]
         case "asleep":
             before = moment - ASLEEP
             idle = used < before, and_(used.is_(None), columns.created_at < before)
-            return [and_(one, each) for one in idle for each in live]
+            return [Range(and_(one, each), "last_used_at") for one in idle for each in live]
         case "no-expiration":
-            return [expires.is_(None)]
+            return [Range(expires.is_(None), "expires_at")]
     return []
 
 
@@ -119,8 +122,7 @@ def by_row(
 def _has_scope(
     state: State, reader: Connection | Session, scopes: ColumnElement[str], scope: str
 ) -> list[ColumnElement[bool]]:
-    connection = reader if isinstance(reader, Connection) else session_connection(state, reader)
-    if connection.dialect.name == "postgresql":
+    if connection_of(state, reader).dialect.name == "postgresql":
         # As the index has it.
         names = func.string_to_array(scopes, literal_column("' '"), type_=ARRAY(Text))
         return [names.contains([scope])]

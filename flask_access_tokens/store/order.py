@@ -67,7 +67,7 @@ class Order:
         return [column.desc() if self.descending else column.asc() for column in found]
 
     def by_all(self, columns: Any) -> list[ColumnElement[Any]]:
-        """Return what to sort the whole list by, so that no index is read for the order."""
+        """Return what to sort the whole list by."""
         never = case((getattr(columns, self.column).is_(None), 1), else_=0)
         return [never if self.never_last else never.desc(), *self.by(columns)]
 

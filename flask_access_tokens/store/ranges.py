@@ -1,9 +1,10 @@
-"""SELECTs of the rows that meet one of several mutually exclusive conditions, each a range of an index."""
+"""SELECTs of the rows in some mutually exclusive ranges, and of as many of them as are counted."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal, select, union_all
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, func, literal, or_, select, union_all
 
 from ..state import State
 from .order import Order
@@ -12,29 +13,63 @@ MOST_COUNTED = 1000
 """Tokens are counted exactly up to this number. One more stands for any larger number."""
 
 
-def any_of(conditions: Sequence[ColumnElement[bool]], limit: int, *columns: Any, order: Order | None = None) -> Any:
-    """Return a SELECT of the rows that meet one of the conditions, up to a limit, which also holds for each of them.
+@dataclass(frozen=True)
+class Range:
+    """The rows that meet a condition; a row of one range is in no other."""
+
+    condition: ColumnElement[bool]
+    first: str | None = None
+    """The first column of the index that decides the condition."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The rows that a filter shows."""
+
+    ranges: Sequence[Range]
+    narrow: bool = False
+    """Whether an index finds few rows, an owner's for example, all of which are to be read."""
+
+
+def any_of(state: State, ranges: Sequence[Range], limit: int, *columns: Any, order: Order | None = None) -> Any:
+    """Return a SELECT of the rows in some ranges, of which it reads no more than the limit in each.
 
     :param columns: attributes of the model; with an order, the ID and the time among them.
+    :param order: sorts the rows. Without one, those of a range are in the order of its index: otherwise PostgreSQL may
+        read the table from its start to its end, and expects to find enough rows soon.
     """
-    ranges = [select(*columns).where(condition).limit(limit) for condition in conditions]
+    each = [select(*columns).where(one.condition).limit(limit) for one in ranges]
     if order is not None:
-        ranges = [each.order_by(*order.by(each.selected_columns)) for each in ranges]
-    if len(ranges) == 1:
-        return ranges[0]
-    found = union_all(*(select(each.subquery()) for each in ranges)).subquery()
+        each = [one.order_by(*order.by(one.selected_columns)) for one in each]
+    else:
+        firsts = [one.first and getattr(state.model, one.first) for one in ranges]
+        each = [one.order_by(first) for one, first in zip(each, firsts, strict=True)]
+    if len(each) == 1:
+        return each[0]
+    found = union_all(*(select(one.subquery()) for one in each)).subquery()
     whole = select(found).limit(limit)
     return whole if order is None else whole.order_by(*order.by(found.c))
 
 
-def counted(conditions: Sequence[ColumnElement[bool]], *columns: Any) -> Any:
-    """Return a SELECT of the rows that meet one of the conditions, as many as are counted."""
-    return any_of(conditions, MOST_COUNTED + 1, *columns)
+def all_of(ranges: Sequence[Range], *columns: Any) -> CTE:
+    """Return the rows in some ranges, read before anything else is done with them.
+
+    Otherwise PostgreSQL may look for them in the order that is asked for, which takes long where they come late in it.
+    """
+    rows = select(*columns).where(or_(*(one.condition for one in ranges)))
+    return rows.cte().prefix_with("MATERIALIZED", dialect="postgresql")
 
 
-def number_of(state: State, conditions: Sequence[ColumnElement[bool]]) -> ScalarSelect[int]:
-    """Return a subquery for the number of rows that meet one of the conditions, at most ``MOST_COUNTED + 1``."""
-    if not conditions:
+def counted(state: State, shown: Ranges, *columns: Any) -> Any:
+    """Return a SELECT of the rows that a filter shows, as many as are counted."""
+    if shown.narrow:
+        return select(all_of(shown.ranges, *columns)).limit(MOST_COUNTED + 1)
+    return any_of(state, shown.ranges, MOST_COUNTED + 1, *columns)
+
+
+def number_of(state: State, shown: Ranges) -> ScalarSelect[int]:
+    """Return a subquery for the number of rows that a filter shows, at most ``MOST_COUNTED + 1``."""
+    if not shown.ranges:
         return select(literal(0)).scalar_subquery()
-    found = counted(conditions, state.model.id).subquery()
+    found = counted(state, shown, state.model.id).subquery()
     return select(func.count()).select_from(found).scalar_subquery()

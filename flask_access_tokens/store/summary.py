@@ -1,7 +1,7 @@
 """What the question before a deletion says of the tokens: how many, whose, and how recently used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, select
@@ -10,8 +10,8 @@ from ..state import State
 from .connections import reading, reads
 from .desk import filtered
 from .entities import Token
-from .filters import Filter, ranges
-from .ranges import counted, number_of
+from .filters import Filter, shown_by
+from .ranges import Range, counted, number_of
 from .table import token_table
 
 RECENTLY = timedelta(days=7)
@@ -54,14 +54,13 @@ def summary(state: State, chosen: Filter | Sequence[Token], moment: datetime) ->
 @reads
 def _of_filter(state: State, chosen: Filter, moment: datetime) -> Summary:
     with reading(state) as reader:
-        conditions = ranges(state, reader, chosen, moment)
-        if not conditions:
+        shown = shown_by(state, reader, chosen, moment)
+        if not shown.ranges:
             return Summary(0, [], 0, None, 0)
-        owners = reader.execute(counted(conditions, state.model.owner_id)).all()
+        owners = reader.execute(counted(state, shown, state.model.owner_id)).all()
         recent = token_table(state).c.last_used_at > moment - RECENTLY
-        used_recently = reader.execute(
-            select(number_of(state, [and_(condition, recent) for condition in conditions]))
-        ).scalar_one()
+        lately = [Range(and_(recent, one.condition), one.first and "last_used_at") for one in shown.ranges]
+        used_recently = reader.execute(select(number_of(state, replace(shown, ranges=lately)))).scalar_one()
     first = filtered(state, chosen, sort="-used", size=1, moment=moment).tokens
     owner_ids = sorted({str(row[0]) for row in owners})
     last_used = first[0] if first and first[0].last_used_at is not None else None

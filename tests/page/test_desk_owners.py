@@ -50,8 +50,8 @@ def test_a_mapped_owner_is_named_by_the_str_of_its_own_class(make_owned: Callabl
     host.generate(ann)
     host.generate(bob)
     olga = host.app.test_client()
-    assert sorted(owner_cells(olga)) == [f"{ann}Dr. Ann", f"{bob}Dr. Bob"]
-    assert owner_cells(olga, f"?owner={bob}") == [f"{bob}Dr. Bob"]
+    assert sorted(owner_cells(olga)) == [f"{ann} Dr. Ann", f"{bob} Dr. Bob"]
+    assert owner_cells(olga, f"?owner={bob}") == [f"{bob} Dr. Bob"]
 
 
 def test_a_mapped_owner_without_a_str_is_known_by_the_id_alone(make_owned: Callable[..., OwnedHost]) -> None:
@@ -62,7 +62,7 @@ def test_a_mapped_owner_without_a_str_is_known_by_the_id_alone(make_owned: Calla
     assert owner_cells(olga) == [str(ann)]
     assert "User" not in olga.get(DESK).text
     host.run(lambda session: session.execute(sa.text("DELETE FROM people")))
-    assert owner_cells(olga) == [f"{ann}Owner gone"]
+    assert owner_cells(olga) == [f"{ann} Owner gone"]
 
 
 class Record:
@@ -87,15 +87,15 @@ class Named(Record):
 @pytest.mark.parametrize(
     ("owner", "cell"),
     [
-        (Named(id="ann", name="Ann A.", password="pw-hash"), "annAnn A."),
+        (Named(id="ann", name="Ann A.", password="pw-hash"), "ann Ann A."),
         (Person(id="ann", name="Ann A.", password="pw-hash"), "ann"),
         (Named(id="ann", name="", password="pw-hash"), "ann"),
         ({"id": "ann", "password": "pw-hash"}, "ann"),
         (("ann", "pw-hash"), "ann"),
         (True, "ann"),
         (7, "ann"),
-        (None, "annOwner gone or inactive"),
-        (False, "annOwner gone or inactive"),
+        (None, "ann Owner gone or inactive"),
+        (False, "ann Owner gone or inactive"),
     ],
     ids=["own text", "text of a base class", "the ID as text", "dict", "tuple", "True", "7", "None", "False"],
 )
@@ -139,7 +139,7 @@ def test_an_owner_who_may_not_act_is_not_said_to_be_gone(host: Host) -> None:
     manager.user_loader(lambda user_id: User())
     host.generate("ann")
     olga = host.client("olga")
-    assert owner_cells(olga) == ["annOwner gone or inactive"]
+    assert owner_cells(olga) == ["ann Owner gone or inactive"]
     assert "owner-gone" not in overview(olga.get(DESK))
 
 

@@ -176,7 +176,7 @@ def test_the_secret_is_not_shown_after_navigating_back_or_forward(
     for move, shown in ((page.go_back, row), (page.go_forward, home), (page.go_back, row), (page.reload, row)):
         move()
         expect(shown).to_be_visible()
-        assert secret not in page.content()
+        assert secret not in page.locator("html").inner_html()
         assert secret not in page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, history.state])")
     expect_in_place(page)
     assert not [line for line in site.sent if secret in line or SECRET.search(line)]

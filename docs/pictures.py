@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flask import Flask
 from jinja2 import ChoiceLoader, DictLoader
-from playwright.sync_api import Browser, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 from werkzeug.serving import make_server
 
 DOCS = Path(__file__).parent
@@ -88,34 +88,32 @@ def _fill_desk() -> None:
 
 
 def _take_desk(browser: Browser, address: str, scheme: str) -> None:
-    context = browser.new_context(
-        color_scheme=scheme,  # type: ignore[arg-type]
-        viewport={"width": 1200, "height": 400},
-        device_scale_factor=1.5,
-    )
-    page = context.new_page()
-    page.goto(address)
+    page = _visit(browser, address, scheme)
     page.get_by_role("button", name="Olga").click()
     page.get_by_role("link", name="All tokens").click()
     page.get_by_role("heading", name="All access tokens").wait_for()
     page.screenshot(path=DOCS / "pictures" / f"desk-{scheme}.png", full_page=True)
-    context.close()
+    page.close()
 
 
 def _take(browser: Browser, address: str, scheme: str) -> None:
-    context = browser.new_context(
-        color_scheme=scheme,  # type: ignore[arg-type]
-        viewport={"width": 1200, "height": 400},
-        device_scale_factor=1.5,
-    )
-    page = context.new_page()
-    page.goto(address)
+    page = _visit(browser, address, scheme)
     page.get_by_role("button", name="Ann").click()
     page.get_by_role("link", name="Open the form").click()
     page.get_by_role("button", name="Generate", exact=True).click()
     page.get_by_label("Your new token").wait_for()
     page.screenshot(path=DOCS / "pictures" / f"page-{scheme}.png", full_page=True)
-    context.close()
+    page.close()
+
+
+def _visit(browser: Browser, address: str, scheme: str) -> Page:
+    page = browser.new_page(
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": 1200, "height": 400},
+        device_scale_factor=1.5,
+    )
+    page.goto(address)
+    return page
 
 
 def _take_in_framework(app: Flask, browser: Browser, framework: str, node_modules: Path) -> None:

@@ -72,12 +72,12 @@ class Chosen:
         return islice(iter(self.selected) if self.ids else self._filtered(), MOST_DELETED)
 
     def _filtered(self) -> Iterator[Token]:
-        after = "none yet"
-        while after:
+        after: str | None = ""
+        while after is not None:
             # Read only when the page before is deleted, so that tokens no longer match that were used in the meantime.
             page = filtered(current_state(), self.filter, sort="created", after=after, size=BATCH, moment=self.moment)
             yield from (token for token in page.tokens if token.created_at <= self.moment)
-            after = page.after
+            after = page.after or None
 
 
 def chosen_by_request() -> Chosen:

@@ -13,13 +13,13 @@ from ..store.filters import statuses
 from ..store.order import usual_sort
 from ..store.owners import checks_owner, owners_of
 from ..store.ranges import MOST_COUNTED
+from ..store.summary import RECENTLY
 from ..texts import format_number, ngettext
 from ..texts import gettext as _
 from ..tokens import Token
 from .chosen import MOST_DELETED, Chosen
 from .desk_params import filter_of, list_params
 from .forms import link_params
-from .last_use import RECENTLY
 from .panel import Panel
 
 PAGE_SIZE = 25

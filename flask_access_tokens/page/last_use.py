@@ -1,15 +1,13 @@
 """What the page tells of the last use of a token: when it was, and from where."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from .. import texts
 from ..store import origin
+from ..store.summary import RECENTLY
 from ..texts import gettext as _
 from ..tokens import Token
-
-RECENTLY = timedelta(days=7)
-"""A token used within this time is probably still needed."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .ranges import Range, counted, number_of
 from .table import token_table
 
 RECENTLY = timedelta(days=7)
-"""The time since its last use for which a token counts as recently used."""
+"""A token that was used within this time is probably still needed."""
 
 OWNERS_NAMED = 5
 

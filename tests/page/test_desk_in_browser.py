@@ -1,13 +1,12 @@
 """The operators' desk in a browser: addresses, focus and announcements."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from desk import DESK, OPERATOR, fill_desk, open_desk, people
+from desk import DESK, OPERATOR
 from desk_visits import click, filter_by, find_in, generate_for, open_form_for
 from htmx import expect_in_place, layout, own_htmx, set_up_host
 from sites import Site, announcement, settle
@@ -16,12 +15,8 @@ NEW = f"{DESK}new"
 
 
 @pytest.fixture
-def site(make_site: Callable[..., Site]) -> Site:
-    """A site with two pages of tokens, of which Ann has most."""
-    site = make_site(owner=people)
-    open_desk(site.host)
-    fill_desk(site.host)
-    return site
+def site(desk_site: Site) -> Site:
+    return desk_site
 
 
 @pytest.fixture

@@ -1,22 +1,16 @@
 """Secrets at the operators' desk in a browser: one that is pasted stays nowhere, and a new one is shown once."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import Page, Response, expect
 
-from desk import DESK, OPERATOR, fill_desk, open_desk, people
+from desk import DESK, OPERATOR
 from desk_visits import click, find_in, generate_for, open_form_for
 from sites import SECRET, Site, announcement, settle
 
 
 @pytest.fixture
-def site(make_site: Callable[..., Site]) -> Site:
-    """A site with two pages of tokens, of which Ann has most."""
-    site = make_site(owner=people)
-    open_desk(site.host)
-    fill_desk(site.host)
-    return site
+def site(desk_site: Site) -> Site:
+    return desk_site
 
 
 @pytest.fixture

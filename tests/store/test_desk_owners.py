@@ -1,6 +1,6 @@
 """The operators' list and the owners of the tokens: those who are gone, their objects, and how IDs compare."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,6 @@ from host import Host
 from owned import OwnedHost
 
 GONE = Filter(status="owner-gone")
-
-
-@pytest.fixture
-def make_owned(database_url: str) -> Iterator[Callable[..., OwnedHost]]:
-    hosts: list[OwnedHost] = []
-
-    def make(**members: Any) -> OwnedHost:
-        hosts.append(OwnedHost(database_url, **members))
-        return hosts[-1]
-
-    yield make
-    for host in hosts:
-        with host.app.app_context():
-            host.db.drop_all()
-            host.db.engine.dispose()
 
 
 def state_of(host: Any) -> Any:

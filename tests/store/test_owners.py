@@ -21,21 +21,6 @@ from refusals import INVALID, assert_refused
 Make = Callable[..., OwnedHost]
 
 
-@pytest.fixture
-def make_owned(database_url: str) -> Any:
-    hosts: list[OwnedHost] = []
-
-    def make(**members: Any) -> OwnedHost:
-        hosts.append(OwnedHost(database_url, **members))
-        return hosts[-1]
-
-    yield make
-    for host in hosts:
-        with host.app.app_context():
-            host.db.drop_all()
-            host.db.engine.dispose()
-
-
 def test_the_ready_made_table_refers_to_the_owner_with_its_type(make_owned: Make) -> None:
     for key, kind in (("id", int), ("uuid", uuid.UUID), ("name", str)):
         host = make_owned(key=key)

@@ -1,10 +1,10 @@
 """The filters of the operators' list: which tokens of all owners one shows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, false, func, literal_column, or_, true
+from sqlalchemy import ColumnElement, Connection, Text, and_, false, func, literal_column, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,7 @@ from ..state import SCOPE, State
 from .connections import connection_of
 from .foreign_key import keeps_owners
 from .owners import is_orphan
-from .ranges import Range, Ranges
+from .ranges import MOST_COUNTED, Range, Ranges, any_of, count_of
 from .rows import of_exact_owner, parse_token_id
 from .table import token_table
 
@@ -58,7 +58,7 @@ def shown_by(state: State, reader: Connection | Session, chosen: Filter, moment:
 
     :param reader: reads which rows a collation of the host's takes for an owner's.
     """
-    narrowed = by_row(state, reader, chosen, token_table(state).c)
+    narrowed = by_row(state, reader, chosen)
     if narrowed is None or (chosen.status == "owner-gone" and keeps_owners(state, reader)):
         return Ranges([])
     if chosen.owner:
@@ -68,10 +68,25 @@ def shown_by(state: State, reader: Connection | Session, chosen: Filter, moment:
         narrowed.append(mine)
     if chosen.search:
         narrowed.append(or_(false(), *_found(state, reader, chosen.search)))
-    times = by_time(state, chosen, moment)
+    times, narrow = by_time(state, chosen, moment), chosen.owner != "" or chosen.search != ""
+    if narrowed and not narrow and (few := _few(state, reader, chosen, times)):
+        times, narrow = [few], True
     if narrowed:
         times = [Range(and_(one.condition, *narrowed)) for one in times]
-    return Ranges(times, narrow=chosen.owner != "" or chosen.search != "")
+    return Ranges(times, narrow)
+
+
+def _few(state: State, reader: Connection | Session, chosen: Filter, times: Sequence[Range]) -> Range | None:
+    """Return the rows with a status where they are few, so that what is left to ask is asked of these alone.
+
+    Otherwise a database that expects many of them may ask it of every row.
+    """
+    if chosen.status in ("", "owner-gone") or not times:
+        return None
+    if count_of(state, reader, Ranges(times)) > MOST_COUNTED:
+        return None
+    ids = any_of(state, times, MOST_COUNTED, state.model.id).subquery()
+    return Range(token_table(state).c.id.in_(select(ids.c.id)))
 
 
 def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
@@ -99,15 +114,13 @@ def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
     return []
 
 
-def by_row(
-    state: State, reader: Connection | Session, chosen: Filter, columns: Any
-) -> list[ColumnElement[bool]] | None:
+def by_row(state: State, reader: Connection | Session, chosen: Filter) -> list[ColumnElement[bool]] | None:
     """Return the conditions of a filter on the scopes and the owner's existence, for which a row is read.
 
-    :param columns: those of the table, or of a subquery with ``scopes`` and ``owner_id``.
     :return: None where no token can match.
     """
     found: list[ColumnElement[bool]] = []
+    columns = token_table(state).c
     if chosen.scope:
         if not SCOPE.fullmatch(chosen.scope):
             return None

@@ -68,6 +68,8 @@ class Order:
 
     def by_all(self, columns: Any) -> list[ColumnElement[Any]]:
         """Return what to sort the whole list by."""
+        if self.column == "created_at":
+            return self.by(columns)
         never = case((getattr(columns, self.column).is_(None), 1), else_=0)
         return [never if self.never_last else never.desc(), *self.by(columns)]
 
@@ -91,20 +93,6 @@ class Order:
                 timed = [and_(time == after.time, further), later]
                 never = never if self.never_last else []
         return [*timed, *never] if self.never_last else [*never, *timed]
-
-    def sorted(self, keys: list[Key], after: Key | None) -> list[Key]:
-        """Return the keys after one, in this order.
-
-        :param after: the key; None for all of them.
-        """
-        start = None if after is None else self._place(after)
-        places = sorted(((self._place(key), key) for key in keys), key=lambda each: each[0], reverse=self.descending)
-        return [key for place, key in places if start is None or (place < start if self.descending else place > start)]
-
-    def _place(self, key: Key) -> tuple[int, datetime, UUID]:
-        if key.time is not None:
-            return 0, key.time, key.id
-        return (1 if self.column == "expires_at" else -1), _EPOCH, key.id
 
 
 def usual_sort(status: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, func, literal, or_, select, union_all
+from sqlalchemy.orm import Session
 
 from ..state import State
 from .order import Order
@@ -51,19 +52,17 @@ def any_of(state: State, ranges: Sequence[Range], limit: int, *columns: Any, ord
     return whole if order is None else whole.order_by(*order.by(found.c))
 
 
-def all_of(ranges: Sequence[Range], *columns: Any) -> CTE:
-    """Return the rows in some ranges, read before anything else is done with them.
-
-    Otherwise PostgreSQL may look for them in the order that is asked for, which takes long where they come late in it.
-    """
-    rows = select(*columns).where(or_(*(one.condition for one in ranges)))
-    return rows.cte().prefix_with("MATERIALIZED", dialect="postgresql")
+def all_of(ranges: Sequence[Range], *columns: Any) -> Select[Any]:
+    """Return a SELECT of the rows in some ranges."""
+    return select(*columns).where(or_(*(one.condition for one in ranges)))
 
 
 def counted(state: State, shown: Ranges, *columns: Any) -> Any:
     """Return a SELECT of the rows that a filter shows, as many as are counted."""
     if shown.narrow:
-        return select(all_of(shown.ranges, *columns)).limit(MOST_COUNTED + 1)
+        # Materialized, because PostgreSQL may read the table from its start where it expects to find enough rows soon.
+        rows = all_of(shown.ranges, *columns).cte().prefix_with("MATERIALIZED", dialect="postgresql")
+        return select(rows).limit(MOST_COUNTED + 1)
     return any_of(state, shown.ranges, MOST_COUNTED + 1, *columns)
 
 
@@ -73,3 +72,8 @@ def number_of(state: State, shown: Ranges) -> ScalarSelect[int]:
         return select(literal(0)).scalar_subquery()
     found = counted(state, shown, state.model.id).subquery()
     return select(func.count()).select_from(found).scalar_subquery()
+
+
+def count_of(state: State, reader: Connection | Session, shown: Ranges) -> int:
+    """Return the number of rows that a filter shows, at most ``MOST_COUNTED + 1``."""
+    return reader.execute(select(number_of(state, shown))).scalar_one()

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_
 
 from ..state import State
 from .connections import reading, reads
 from .desk import filtered
 from .entities import Token
 from .filters import Filter, shown_by
-from .ranges import Range, counted, number_of
+from .ranges import Range, count_of, counted
 from .table import token_table
 
 RECENTLY = timedelta(days=7)
@@ -60,7 +60,7 @@ def _of_filter(state: State, chosen: Filter, moment: datetime) -> Summary:
         owners = reader.execute(counted(state, shown, state.model.owner_id)).all()
         recent = token_table(state).c.last_used_at > moment - RECENTLY
         lately = [Range(and_(recent, one.condition), one.first and "last_used_at") for one in shown.ranges]
-        used_recently = reader.execute(select(number_of(state, replace(shown, ranges=lately)))).scalar_one()
+        used_recently = count_of(state, reader, replace(shown, ranges=lately))
     first = filtered(state, chosen, sort="-used", size=1, moment=moment).tokens
     owner_ids = sorted({str(row[0]) for row in owners})
     last_used = first[0] if first and first[0].last_used_at is not None else None

@@ -170,10 +170,10 @@ def relative_time(moment: datetime, now: datetime) -> str:
 
 
 def _with_time(day: str, moment: datetime) -> str:
-    here = moment.astimezone(zone())
-    offset = f"{here:%z}"
-    clock = "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:]}"
-    return gettext("%(day)s, %(time)s %(zone)s", day=day, time=f"{here:%H:%M}", zone=clock)
+    here = moment.astimezone(zone()).isoformat(timespec="minutes")
+    time, offset = here[11:16], here[16:]
+    clock = "UTC" if offset == "+00:00" else f"UTC{offset}"
+    return gettext("%(day)s, %(time)s %(zone)s", day=day, time=time, zone=clock)
 
 
 def _locale() -> Any:

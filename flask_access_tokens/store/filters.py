@@ -108,7 +108,7 @@ def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
         case "asleep":
             before = moment - ASLEEP
             idle = used < before, and_(used.is_(None), columns.created_at < before)
-            return [Range(and_(one, each), "last_used_at") for one in idle for each in live]
+            return [Range(and_(one, each), "expires_at") for one in idle for each in live]
         case "no-expiration":
             return [Range(expires.is_(None), "expires_at")]
     return []

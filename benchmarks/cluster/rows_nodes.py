@@ -13,7 +13,7 @@ from .rows import Clusters, Result
 from .rows_limits import SEES_ALL
 
 SECONDS = 2 * SUSPECT_SECONDS
-LEAST = 2000
+LEAST = 1000
 """Requests that the remaining nodes are to answer in this time."""
 BOUND_MS = 3000
 """Within this time a request to the host on the lost node is to be answered."""
@@ -32,7 +32,7 @@ def node_lost(clusters: Clusters) -> Result:
         galera.wait_for("SELECT count(*) FROM access_tokens")
         with serving_on_each(urls, ACCESS_TOKENS_LAST_USED_INTERVAL=0, SQLALCHEMY_ENGINE_OPTIONS=SEES_ALL) as served:
             galera.isolate(lost)
-            parts = at_once(2, lambda number: load.use(served[number], secrets, seconds=SECONDS, callers=2))
+            parts = at_once(2, lambda number: load.use(served[number], secrets, seconds=SECONDS, callers=1))
             waiting = load.Answers(parts[0].guarded + parts[1].guarded, parts[0].opened + parts[1].opened)
             found.append(f"cut off, with wsrep_sync_wait=1, remaining nodes {waiting}")
             met = waiting.good
@@ -58,7 +58,7 @@ def _measure(served: list[Served], secrets: list[str], lose: Callable[[], None])
     """Lose a node under load; the last host is the one on it."""
     lose()
     lost_at = time.monotonic()
-    parts = at_once(3, lambda number: load.use(served[number], secrets, seconds=SECONDS, callers=2))
+    parts = at_once(3, lambda number: load.use(served[number], secrets, seconds=SECONDS, callers=1))
     remaining = load.Answers(parts[0].guarded + parts[1].guarded, parts[0].opened + parts[1].opened)
     agreed = lost_at + 1.6 * SUSPECT_SECONDS
     after = [answer for answer in remaining.guarded if answer.started > agreed]

@@ -1,5 +1,6 @@
 """The panel of the operators' desk, in each of its states."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,6 +9,7 @@ from flask import url_for
 from flask_wtf.csrf import generate_csrf
 
 from ..state import current_state
+from ..store.connections import StoreError
 from ..store.desk import Listing, filtered, overview
 from ..store.filters import statuses
 from ..store.order import usual_sort
@@ -58,11 +60,17 @@ class DeskPanel(Panel):
         if self.created is not None:
             # Newest first: the row of the new token belongs to the response.
             self.list_params = {"owner": self.created.token.owner_id}
-        if self.state in ("list", "created"):
+            # The secret is shown this one time, even if the database can no longer be read.
+            with suppress(StoreError):
+                listing = self._listed()
+                self.owners = _owners(listing.tokens)
+                self.listing = listing
+        if self.state == "list":
             self.listing = self._listed()
-        if self.listing and not self.listing.tokens and self.list_params.pop("after", None):
-            # The tokens of this page are gone.
-            self.listing = self._listed()
+            if not self.listing.tokens and "after" in self.list_params:
+                # The tokens of this page are gone.
+                del self.list_params["after"]
+                self.listing = self._listed()
 
     def _listed(self) -> Listing:
         return filtered(
@@ -87,7 +95,7 @@ class DeskPanel(Panel):
         pieces = {
             "list": ["desk/_overview.html", "desk/_filter.html", "desk/_find.html", "desk/_list.html"],
             "found": ["desk/_found.html"],
-            "created": ["_secret.html", "desk/_list.html"],
+            "created": ["_secret.html", *(["desk/_list.html"] if self.listing else [])],
             "deleting": ["desk/_question.html"],
             "owner": ["desk/_owner_form.html"],
             "form": ["_form.html"],
@@ -125,8 +133,7 @@ class DeskPanel(Panel):
     @cached_property
     def owners(self) -> dict[str, Any]:
         """The owners of the tokens that are shown, by their IDs, without those who do not exist."""
-        shown = (self.listing.tokens if self.listing else []) + (self.found or [])
-        return owners_of(current_state(), {token.owner_id for token in shown})
+        return _owners((self.listing.tokens if self.listing else []) + (self.found or []))
 
     @property
     def owner_missing(self) -> str:
@@ -250,6 +257,10 @@ class DeskPanel(Panel):
         if self.deleting is None or self.deleting.ids or self.deleting.number <= MOST_COUNTED:
             return ""
         return _("At most %(most)s are deleted at a time.", most=format_number(MOST_DELETED))
+
+
+def _owners(shown: list[Token]) -> dict[str, Any]:
+    return owners_of(current_state(), {token.owner_id for token in shown})
 
 
 def _status_label(status: str) -> str:

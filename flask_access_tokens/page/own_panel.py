@@ -1,6 +1,7 @@
 """The panel of an owner, in each of its six states."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +43,10 @@ class OwnPanel(Panel):
         if self.state == "list":
             self.listed = _listed(self.owner, self.list_params)
         elif self.created is not None:
-            # Newest first and unfiltered: the row of the new token belongs to the response.
-            self.listed = _listed(self.owner, {})
+            # The secret is shown this one time, even if the database can no longer be read.
+            with suppress(tokens.StoreError):
+                # Newest first and unfiltered: the row of the new token belongs to the response.
+                self.listed = _listed(self.owner, {})
 
     @property
     def state(self) -> str:
@@ -58,7 +61,7 @@ class OwnPanel(Panel):
         """The templates that make up the panel, from the top down."""
         pieces = {
             "form": ["_form.html"],
-            "created": ["_secret.html", "_list.html"],
+            "created": ["_secret.html", *(["_list.html"] if self.listed else [])],
             "editing": ["_edit.html"],
             "rotating": ["_rotation.html"],
             "deleting": ["_question.html"],

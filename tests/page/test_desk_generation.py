@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from canary import Canary
+from crashes import unreadable_after_generation
 from desk_pages import (
     DESK,
     DESK_FIND,
@@ -89,6 +90,21 @@ def test_the_secret_is_in_the_answer_once_and_nowhere_else(desk_host: Host, cana
                 canary.search(path, client.get(path).text)
         canary.search("the text that was looked up", olga.post(DESK_FIND, data=find_data(olga, text)).text)
     assert canary.found == []
+
+
+@pytest.mark.parametrize("what", ["FROM access_tokens", "FROM people"], ids=["tokens", "owners"])
+def test_the_secret_is_shown_even_if_the_list_cannot_be_read(tmp_path: Path, what: str) -> None:
+    host = OwnedHost(f"sqlite:///{tmp_path / 'host.sqlite3'}")
+    host.access_tokens.operator_loader(lambda: "olga")
+    ann = host.add("Ann")
+    olga = host.app.test_client()
+    form = generated_data(olga, str(ann))
+    with unreadable_after_generation(host, what):
+        answer = olga.post(f"{DESK_NEW}?owner={ann}", data=form)
+    assert answer.status_code == 200
+    assert SECRET.search(answer.text)
+    assert listed(answer) == []
+    assert listed(olga.get(DESK)) == [(str(ann), "laptop")]
 
 
 def test_the_same_form_generates_one_token(stored_host: Host) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalogs import NEW, PAGE
+from crashes import unreadable_after_generation
 from flask_access_tokens import AccessTokenMixin, clock, token_deleted
 from host import Host, bearer
 from markup import Page
@@ -74,6 +75,17 @@ def test_a_new_token_is_listed_in_the_same_response(stored_host: Host) -> None:
         assert generated.status_code == 200
         assert "t-new" in shown_names(generated)
         assert generated.text.count(SECRET.findall(generated.text)[0]) == 1
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "htmx"])
+def test_a_secret_is_shown_even_if_the_list_cannot_be_read(host: Host, headers: dict[str, str]) -> None:
+    client = host.client("ann")
+    form = form_data(client, name="t-new")
+    with unreadable_after_generation(host, "FROM access_tokens"):
+        generated = client.post(NEW, data=form, headers=headers)
+    assert generated.status_code == 200
+    assert shown_names(generated) == []
+    assert client.get("/api", headers=bearer(SECRET.findall(generated.text)[0])).status_code == 200
 
 
 def test_a_person_without_tokens_sees_a_link_to_the_form(host: Host) -> None:

@@ -1,8 +1,12 @@
 """Errors that a host raises, and what a crash reporter shows of them."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 import flask_access_tokens
 
@@ -28,3 +32,23 @@ class Broken(Exception):
 
 def breaks(*_: Any, **__: Any) -> Any:
     raise Broken
+
+
+@contextmanager
+def unreadable_after_generation(host: Any, what: str) -> Iterator[None]:
+    """Let each SELECT whose text contains a word fail once a token was generated, until the block ends."""
+    generated = []
+
+    def fails(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if generated and statement.startswith("SELECT") and what in statement:
+            raise sa.exc.OperationalError(statement, {}, Exception("the server closed the connection"))
+
+    with host.app.app_context():
+        engine = host.db.engine
+    sa.event.listen(engine, "before_cursor_execute", fails)
+    try:
+        with flask_access_tokens.token_generated.connected_to(lambda *_, **__: generated.append(True), host.app):
+            yield
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", fails)
+    assert generated

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from flask import url_for
+from flask import request, url_for
 from flask_wtf.csrf import generate_csrf
 
 from ..state import current_state
@@ -160,6 +160,11 @@ class DeskPanel(Panel):
     def matching_text(self) -> str:
         """How many tokens match the filter."""
         return tokens_text(self.listing.matching) if self.listing else ""
+
+    @cached_property
+    def selected(self) -> set[str]:
+        """The IDs of the tokens that were selected when the question about them was cancelled."""
+        return set(request.args.getlist("token"))
 
     @property
     def filtered(self) -> bool:

@@ -109,6 +109,22 @@ def test_cancel_leads_from_the_forms_to_the_list_that_was_left(site: Site, page:
     expect(page.get_by_role("row")).to_have_count(26)
 
 
+def test_cancel_keeps_what_was_selected(page: Page) -> None:
+    boxes = page.get_by_role("checkbox", name="Select token")
+    for number in (1, 3):
+        boxes.nth(number).check()
+    click(page, "Delete selected")
+    click(page, "Cancel")
+    expect(page.get_by_role("checkbox", name="Select token", checked=True)).to_have_count(2)
+    expect(boxes.nth(3)).to_be_checked()
+    for number in (1, 3):
+        boxes.nth(number).uncheck()
+    click(page, "Delete token robot 05 of ann")
+    click(page, "Cancel")
+    expect(page.get_by_role("button", name="Delete token robot 05 of ann")).to_be_focused()
+    expect(page.get_by_role("checkbox", name="Select token", checked=True)).to_have_count(0)
+
+
 def test_the_focus_goes_to_the_next_row_after_a_deletion_and_back_to_its_button_after_cancel(page: Page) -> None:
     click(page, "Delete token robot 05 of ann")
     expect(page.get_by_role("heading", name="Delete 1 token?")).to_be_focused()

@@ -65,10 +65,10 @@ SELECT i, created, CASE
     WHEN i <= 0.7 * :tokens THEN created + (moment - created) * random()
     WHEN i <= 0.7 * :tokens + 1500 THEN moment + interval '30 days' * random()
     ELSE NULL END AS expires, CASE
-    WHEN i <= 0.7 * :tokens THEN created
+    WHEN i <= 0.7 * :tokens + 500 THEN created
     ELSE greatest(created, moment - interval '89 days' * random()) END AS used
 """
-"""All that expired are the oldest, few live ones expire at all, none is asleep or unused."""
+"""All that expired are the oldest, few live ones expire at all, 500 of these are asleep, and none is unused."""
 
 FILL = """
 INSERT INTO access_tokens

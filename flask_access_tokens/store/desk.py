@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from .. import clock
 from ..state import State
 from .batches import BATCH
-from .connections import reading, reads
+from .connections import connection_of, reading, reads
 from .entities import Token
 from .filters import Filter, by_row, by_time, shown_by, statuses
 from .order import Key, Order, key_of, order_of, parse_key
@@ -143,27 +143,30 @@ class _Pages:
                 found += self._nearby(ranges, missing)
             if len(found) == number:
                 break
-            if not decided and self._reaches(ranges, _NEARBY):
+            if not decided and self._reaches(ranges):
                 return None
         return found
 
     def _nearby(self, ranges: Sequence[Range], number: int) -> list[Key]:
         """Read the keys of those that match among a limited number of tokens."""
-        # The table is joined, so that an index alone says which tokens are near.
+        # Scopes and owners are in no index of the order: only the rows that it finds are joined with the table.
         near = any_of(self.state, ranges, _NEARBY, *self._columns(), order=self.order).subquery()
         rows = select(*self._columns(near.c)).join(self.state.model, self.state.model.id == near.c.id)
         rows = rows.where(*by_row(self.state, self.reader, self.chosen) or ())
         return self._read(rows.order_by(*self.order.by(near.c)).limit(number))
 
-    def _reaches(self, ranges: Sequence[Range], number: int) -> bool:
-        rows = any_of(self.state, ranges, number, *self._columns(), order=self.order).subquery()
-        return self.reader.execute(select(func.count()).select_from(rows)).scalar_one() == number
+    def _reaches(self, ranges: Sequence[Range]) -> bool:
+        rows = any_of(self.state, ranges, _NEARBY, *self._columns(), order=self.order).subquery()
+        return self.reader.execute(select(func.count()).select_from(rows)).scalar_one() == _NEARBY
 
     def _sorted(self, ranges: Sequence[Range], stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key]:
         following = [Range(and_(or_(*stretches), one.condition)) for one in ranges]
-        # With an offset, PostgreSQL does not look for them in the order, which takes long where they come late in it.
-        rows = all_of(following, *self._columns()).offset(0).subquery()
-        return self._read(select(rows).order_by(*self.order.by_all(rows.c)).limit(number))
+        rows = all_of(following, *self._columns())
+        if connection_of(self.state, self.reader).dialect.name == "postgresql":
+            # Keeps PostgreSQL from walking the index of the order, in which the rows may come last.
+            rows = rows.offset(0)
+        found = rows.subquery()
+        return self._read(select(found).order_by(*self.order.by_all(found.c)).limit(number))
 
     def _columns(self, source: Any = None) -> tuple[Any, Any]:
         source = self.state.model if source is None else source

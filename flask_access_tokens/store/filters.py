@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, false, func, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Text, and_, false, func, literal_column, or_, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from .. import policy
 from ..secret import hints_ending_in
 from ..state import SCOPE, State
+from .batches import BATCH
 from .connections import connection_of
 from .foreign_key import keeps_owners
 from .owners import is_orphan
-from .ranges import MOST_COUNTED, Range, Ranges, any_of, count_of
+from .ranges import Range, Ranges, any_of
 from .rows import of_exact_owner, parse_token_id
 from .table import token_table
 
@@ -77,16 +78,14 @@ def shown_by(state: State, reader: Connection | Session, chosen: Filter, moment:
 
 
 def _few(state: State, reader: Connection | Session, chosen: Filter, times: Sequence[Range]) -> Range | None:
-    """Return the rows with a status where they are few, so that what is left to ask is asked of these alone.
+    """Return the rows with a status, by their IDs, where they are few; None where they are not.
 
-    Otherwise a database that expects many of them may ask it of every row.
+    What else a filter asks is then asked of these rows alone. A database that expects many may ask it of every row.
     """
     if chosen.status in ("", "owner-gone") or not times:
         return None
-    if count_of(state, reader, Ranges(times)) > MOST_COUNTED:
-        return None
-    ids = any_of(state, times, MOST_COUNTED, state.model.id).subquery()
-    return Range(token_table(state).c.id.in_(select(ids.c.id)))
+    rows = reader.execute(any_of(state, times, BATCH + 1, state.model.id)).all()
+    return None if len(rows) > BATCH else Range(token_table(state).c.id.in_([row[0] for row in rows]))
 
 
 def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
@@ -108,6 +107,7 @@ def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
         case "asleep":
             before = moment - ASLEEP
             idle = used < before, and_(used.is_(None), columns.created_at < before)
+            # By expiry, because tokens that expired long ago are the first by last use.
             return [Range(and_(one, each), "expires_at") for one in idle for each in live]
         case "no-expiration":
             return [Range(expires.is_(None), "expires_at")]
@@ -120,21 +120,19 @@ def by_row(state: State, reader: Connection | Session, chosen: Filter) -> list[C
     :return: None where no token can match.
     """
     found: list[ColumnElement[bool]] = []
-    columns = token_table(state).c
     if chosen.scope:
         if not SCOPE.fullmatch(chosen.scope):
             return None
-        found += _has_scope(state, reader, columns.scopes, chosen.scope)
+        found += _has_scope(state, reader, chosen.scope)
     if chosen.status == "owner-gone":
         if state.owner is None:
             return None
-        found.append(is_orphan(state, columns.owner_id))
+        found.append(is_orphan(state))
     return found
 
 
-def _has_scope(
-    state: State, reader: Connection | Session, scopes: ColumnElement[str], scope: str
-) -> list[ColumnElement[bool]]:
+def _has_scope(state: State, reader: Connection | Session, scope: str) -> list[ColumnElement[bool]]:
+    scopes = token_table(state).c.scopes
     if connection_of(state, reader).dialect.name == "postgresql":
         # As the index has it.
         names = func.string_to_array(scopes, literal_column("' '"), type_=ARRAY(Text))

@@ -68,8 +68,6 @@ class Order:
 
     def by_all(self, columns: Any) -> list[ColumnElement[Any]]:
         """Return what to sort the whole list by."""
-        if self.column == "created_at":
-            return self.by(columns)
         never = case((getattr(columns, self.column).is_(None), 1), else_=0)
         return [never if self.never_last else never.desc(), *self.by(columns)]
 

@@ -130,17 +130,15 @@ def some_owner_ids(state: State) -> list[str]:
     return list(dict.fromkeys(str(row[0]) for row in rows))
 
 
-def is_orphan(state: State, owner_id: ColumnElement[Any] | None = None) -> ColumnElement[bool]:
+def is_orphan(state: State) -> ColumnElement[bool]:
     """Return the condition that the owner of a token does not exist.
 
-    :param owner_id: the column; that of the token table, unless given.
     :raises RuntimeError: where the extension was set up without ``owner=``: a loader does not tell an owner who is
         gone from one who may not act.
     """
     if state.owner is None:
         raise RuntimeError("Orphans can be found only with owner=: AccessTokens(app, db, owner=User.id).")
-    named = token_table(state).c.owner_id if owner_id is None else owner_id
-    return ~exists().where(owner_column(state.owner) == named)
+    return ~exists().where(owner_column(state.owner) == token_table(state).c.owner_id)
 
 
 def delete_with_owners(model: type[AccessTokenMixin], owner: QueryableAttribute[Any]) -> None:

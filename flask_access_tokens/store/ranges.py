@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from ..state import State
@@ -20,7 +20,7 @@ class Range:
 
     condition: ColumnElement[bool]
     first: str | None = None
-    """The first column of the index that decides the condition."""
+    """The first column of the index by which the rows are counted."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,10 @@ def any_of(state: State, ranges: Sequence[Range], limit: int, *columns: Any, ord
     return whole if order is None else whole.order_by(*order.by(found.c))
 
 
-def all_of(ranges: Sequence[Range], *columns: Any) -> Select[Any]:
-    """Return a SELECT of the rows in some ranges."""
-    return select(*columns).where(or_(*(one.condition for one in ranges)))
+def all_of(ranges: Sequence[Range], *columns: Any) -> Any:
+    """Return a SELECT of the rows in some ranges, each of which is read by itself."""
+    each = [select(*columns).where(one.condition) for one in ranges]
+    return each[0] if len(each) == 1 else union_all(*each)
 
 
 def counted(state: State, shown: Ranges, *columns: Any) -> Any:
@@ -76,4 +77,7 @@ def number_of(state: State, shown: Ranges) -> ScalarSelect[int]:
 
 def count_of(state: State, reader: Connection | Session, shown: Ranges) -> int:
     """Return the number of rows that a filter shows, at most ``MOST_COUNTED + 1``."""
+    if not shown.ranges:
+        # A statement without a table would go to the session's default database.
+        return 0
     return reader.execute(select(number_of(state, shown))).scalar_one()

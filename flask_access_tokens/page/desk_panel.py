@@ -1,6 +1,5 @@
 """The panel of the operators' desk, in each of its states."""
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,7 +8,6 @@ from flask import request, url_for
 from flask_wtf.csrf import generate_csrf
 
 from ..state import current_state
-from ..store.connections import StoreError
 from ..store.desk import Listing, filtered, overview
 from ..store.filters import statuses
 from ..store.order import usual_sort
@@ -22,7 +20,7 @@ from ..tokens import Token
 from .chosen import MOST_DELETED, Chosen
 from .desk_params import filter_of, list_params
 from .forms import link_params
-from .panel import Panel
+from .panel import Panel, despite_store_errors
 
 PAGE_SIZE = 25
 
@@ -60,9 +58,9 @@ class DeskPanel(Panel):
         if self.created is not None:
             # Newest first: the row of the new token belongs to the response.
             self.list_params = {"owner": self.created.token.owner_id}
-            # The secret is shown this one time, even if the database can no longer be read.
-            with suppress(StoreError):
+            with despite_store_errors():
                 listing = self._listed()
+                # Read now, because an error while a template is rendered would lose the secret.
                 self.owners = _owners(listing.tokens)
                 self.listing = listing
         if self.state == "list":
@@ -164,7 +162,7 @@ class DeskPanel(Panel):
     @cached_property
     def selected(self) -> set[str]:
         """The IDs of the tokens that were selected when the question about them was cancelled."""
-        return set(request.args.getlist("token"))
+        return set(request.args.get("selected", "").split(","))
 
     @property
     def filtered(self) -> bool:

@@ -1,7 +1,6 @@
 """The panel of an owner, in each of its six states."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,7 @@ from ..texts import gettext as _
 from ..texts import ngettext
 from ..tokens import Page, Token
 from .forms import link_params
-from .panel import SORTS, Panel, without_blanks
+from .panel import SORTS, Panel, despite_store_errors, without_blanks
 
 PAGE_SIZE = 25
 HANDFUL = 5
@@ -43,8 +42,7 @@ class OwnPanel(Panel):
         if self.state == "list":
             self.listed = _listed(self.owner, self.list_params)
         elif self.created is not None:
-            # The secret is shown this one time, even if the database can no longer be read.
-            with suppress(tokens.StoreError):
+            with despite_store_errors():
                 # Newest first and unfiltered: the row of the new token belongs to the response.
                 self.listed = _listed(self.owner, {})
 

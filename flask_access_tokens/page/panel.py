@@ -1,7 +1,8 @@
 """What every panel of the page has: the texts, the times, the sorting and the form that its templates read."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -9,7 +10,8 @@ from typing import Any, ClassVar
 from flask import url_for
 
 from .. import clock, policy, texts
-from ..state import UNLIMITED, current_state
+from ..state import UNLIMITED, current_state, logger
+from ..store.connections import StoreError, error_summary
 from ..texts import gettext as _
 from ..texts import ngettext
 from ..tokens import NewToken, Token
@@ -202,6 +204,15 @@ class Panel:
             if name in self.form and self.form[name].errors:
                 return name
         return "name" if "name" in self.form and not (self.notice or self.form.prefilled) else ""
+
+
+@contextmanager
+def despite_store_errors() -> Iterator[None]:
+    """Go on where the database cannot be read: a new secret is shown this one time."""
+    try:
+        yield
+    except StoreError as error:
+        logger.error("The page cannot read the database, and shows a new access token alone: %s", error_summary(error))
 
 
 def without_blanks(values: Mapping[str, Any]) -> dict[str, Any]:

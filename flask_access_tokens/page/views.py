@@ -33,7 +33,7 @@ from .forms import DeleteForm, GenerateForm, blank_form, edit_form, linked_form,
 from .headers import wants_fragment, watch_request
 from .identity import current_owner_or_none, may_fetch_assets, require_owner
 from .own_panel import OwnPanel, list_params
-from .panel import Panel
+from .panel import Panel, despite_store_errors
 from .responses import about_new, dropped_message, expired_message, render, scope_needed, store_errors_as_503
 from .signed import sent_notice, sign_notice
 
@@ -143,7 +143,10 @@ def rotate(owner: str, token: Token) -> ResponseReturnValue:
         return _render_already_rotated(owner)
     except TokenRefused as error:
         return _render(owner, rotating=token, form=form, notice=str(error), is_error=True, status=422)
-    return _render_created(owner, created, predecessor=tokens.get(owner, token.id))
+    predecessor = None
+    with despite_store_errors():
+        predecessor = tokens.get(owner, token.id)
+    return _render_created(owner, created, predecessor=predecessor)
 
 
 @blueprint.get("/<uuid:token_id>/delete")

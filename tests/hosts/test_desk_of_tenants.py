@@ -15,7 +15,7 @@ from tenants import TENANTS, Tenants
 
 OTHER = {"north": "south", "south": "north"}
 KINDS = [name for name in HOSTS if not name.endswith(DRIVERS[1:])]
-"""Every way to keep tenants apart, with one driver: the desk reads as everything else, which is tried with all."""
+"""Every way to keep tenants apart, with one driver. Other tests run with all, and the desk reads as these do."""
 
 
 @pytest.fixture

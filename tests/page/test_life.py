@@ -88,6 +88,16 @@ def test_a_secret_is_shown_even_if_the_list_cannot_be_read(host: Host, headers: 
     assert client.get("/api", headers=bearer(SECRET.findall(generated.text)[0])).status_code == 200
 
 
+def test_the_secret_of_a_successor_is_shown_even_if_nothing_can_be_read(host: Host) -> None:
+    client = host.client("ann")
+    path = f"{PAGE}{host.generate('ann', 't-old').token.id}/rotate"
+    form = Page(client.get(path)).form("/rotate").fields
+    with unreadable_after_generation(host, "FROM access_tokens"):
+        rotated = client.post(path, data=form)
+    assert rotated.status_code == 200
+    assert client.get("/api", headers=bearer(SECRET.findall(rotated.text)[0])).status_code == 200
+
+
 def test_a_person_without_tokens_sees_a_link_to_the_form(host: Host) -> None:
     page = Page(host.client("ann").get(PAGE))
     assert [element.text.strip() for element in page.all("h1")] == ["Access tokens"]

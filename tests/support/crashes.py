@@ -36,8 +36,11 @@ def breaks(*_: Any, **__: Any) -> Any:
 
 @contextmanager
 def unreadable_after_generation(host: Any, what: str) -> Iterator[None]:
-    """Let each SELECT whose text contains a word fail once a token was generated, until the block ends."""
+    """Let SELECTs that contain a text fail, from the generation or rotation of a token to the end of the block."""
     generated = []
+
+    def note(*_: Any, **__: Any) -> None:
+        generated.append(True)
 
     def fails(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if generated and statement.startswith("SELECT") and what in statement:
@@ -47,7 +50,10 @@ def unreadable_after_generation(host: Any, what: str) -> Iterator[None]:
         engine = host.db.engine
     sa.event.listen(engine, "before_cursor_execute", fails)
     try:
-        with flask_access_tokens.token_generated.connected_to(lambda *_, **__: generated.append(True), host.app):
+        with (
+            flask_access_tokens.token_generated.connected_to(note, host.app),
+            flask_access_tokens.token_rotated.connected_to(note, host.app),
+        ):
             yield
     finally:
         sa.event.remove(engine, "before_cursor_execute", fails)

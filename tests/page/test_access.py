@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from access import too_wide, violations
 from host import bearer
 from rows import fill_list
-from sites import Site, announcement, open_form, press, send
+from sites import Site, announcement, open_form, press, send, settle
 
 
 def states(page: Page) -> Iterator[str]:
@@ -79,6 +79,8 @@ def test_generating_copying_and_deleting_work_with_the_keyboard_alone(make_site:
     page = site.visit()
 
     def go_to(name: str) -> None:
+        # htmx moves the focus once more when new content has settled.
+        settle(page)
         for _ in range(40):
             page.keyboard.press("Tab")
             if page.evaluate("(document.activeElement.ariaLabel ?? document.activeElement.innerText).trim()") == name:
@@ -93,6 +95,7 @@ def test_generating_copying_and_deleting_work_with_the_keyboard_alone(make_site:
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("Name")).to_be_focused()
     expect(page.get_by_label("Name")).to_have_accessible_description(re.compile("Enter a name so you can recognize"))
+    settle(page)
     page.keyboard.type("robot")
     while not page.get_by_role("radio", name="365 days").evaluate("radio => radio === document.activeElement"):
         page.keyboard.press("Tab")

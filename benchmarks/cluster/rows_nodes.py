@@ -13,7 +13,7 @@ from .rows import Clusters, Result
 from .rows_limits import SEES_ALL
 
 SECONDS = 2 * SUSPECT_SECONDS
-LEAST = 1000
+LEAST = 2000
 """Requests that the remaining nodes are to answer in this time."""
 BOUND_MS = 3000
 """Within this time a request to the host on the lost node is to be answered."""

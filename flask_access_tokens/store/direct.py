@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_sqlalchemy.session import Session as BindKeySession
-from sqlalchemy import Engine, Select
+from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
@@ -100,11 +100,11 @@ def _is_observed(engine: Engine) -> bool:
 class DirectSelect:
     """A SELECT, compiled once for a dialect, that runs on a connection of the driver from the engine's pool.
 
+    :param dialect: one that has connected.
     :param names: the parameters that are passed with it, in their order; it is not usable where it has others.
     """
 
-    def __init__(self, statement: Select[Any], engine: Engine, names: Iterable[str]) -> None:
-        dialect = engine.dialect
+    def __init__(self, statement: Select[Any], dialect: Dialect, names: Iterable[str]) -> None:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         # Further parameters come from expressions of the host's, which only SQLAlchemy converts and expands.

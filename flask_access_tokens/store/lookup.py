@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, bindparam, or_
+from sqlalchemy import Connection, Select, bindparam, or_
 from sqlalchemy.exc import DBAPIError
 
 from .. import clock
@@ -106,11 +106,17 @@ def _first(state: State, parameters: dict[str, str]) -> _Found:
 
 def _read_directly(state: State, parameters: dict[str, str]) -> _Found:
     engine = plain_engine(state)
-    if engine is not None:
-        direct = _direct_select(state, engine, parameters)
-        if direct.usable:
-            return direct.first(engine, parameters), None
-    return _read(state, parameters)
+    if engine is None:
+        return _read(state, parameters)
+    key = (engine.dialect, len(parameters))
+    direct: DirectSelect | None = state.lookups.get(key)
+    if direct is not None and direct.usable:
+        return direct.first(engine, parameters), None
+    found = _read(state, parameters)
+    if direct is None:
+        # Only now: a dialect that has not connected does not know its server, and SQLAlchemy keeps what it answers.
+        state.lookups[key] = DirectSelect(_select(state, len(parameters)), engine.dialect, parameters)
+    return found
 
 
 def _read(state: State, parameters: dict[str, str]) -> _Found:
@@ -129,14 +135,6 @@ def _select(state: State, count: int) -> Select[Any]:
         selected = select_with_owner(state, select_tokens(state, "digest", "scheme"))
         statement = state.lookups[count] = selected.where(same)
     return statement
-
-
-def _direct_select(state: State, engine: Engine, parameters: Mapping[str, str]) -> DirectSelect:
-    key = (engine.dialect, len(parameters))
-    prepared: DirectSelect | None = state.lookups.get(key)
-    if prepared is None:
-        prepared = state.lookups[key] = DirectSelect(_select(state, len(parameters)), engine, parameters)
-    return prepared
 
 
 def _parameters(digests: Iterable[str]) -> dict[str, str]:

@@ -16,6 +16,9 @@ from host import bearer
 class OwnedHost:
     """The host, set up in two steps as a factory does."""
 
+    creates_tables = True
+    """Whether a host begins with empty tables."""
+
     def __init__(
         self, url: str, *, own_model: bool = False, foreign_key: bool = True, key: str = "id", **members: Any
     ) -> None:
@@ -61,9 +64,10 @@ class OwnedHost:
         def name() -> dict[str, str]:
             return {"name": current_token.owner.name}
 
-        with self.app.app_context():
-            db.drop_all()
-            db.create_all()
+        if self.creates_tables:
+            with self.app.app_context():
+                db.drop_all()
+                db.create_all()
 
     def add(self, name: str, **values: Any) -> Any:
         """Add a user and return the value of the column that identifies them."""

@@ -113,7 +113,7 @@ class AccessTokens:
         app.cli.add_command(commands)
         session_user.watch_flask_login(app)
         acting_user.act_as_owner(app)
-        csrf.leave_to_guard(app)
+        csrf.pass_valid_tokens(app)
         # A signal, because it is sent after the host's own functions, whatever the order of registration.
         request_finished.connect(finish_request, app)
 

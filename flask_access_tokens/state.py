@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from flask import Config, Flask, Response, current_app, request
+from flask import Config, Flask, Request, Response, current_app, request
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import QueryableAttribute, Session
 from werkzeug.exceptions import NotFound
@@ -21,8 +21,8 @@ logger = logging.getLogger("flask_access_tokens")
 NO_ROW = (NoResultFound, NotFound)
 """What a loader raises where ``scalar_one`` or ``get_or_404`` finds no row: an answer, not a failure."""
 
-_FINISH = "flask_access_tokens.finish"
-"""The key in the WSGI environ of what is to be done at the end of a request."""
+_OF_REQUEST = "_access_tokens"
+"""The attribute of a request for what the extension keeps about it."""
 
 UNLIMITED = -1
 """Stands for "no limit" in the configuration, and for "never expires" as a lifetime."""
@@ -160,9 +160,27 @@ class State:
         return getattr(self.app, "login_manager", None)
 
 
-def at_the_end(environ: dict[str, Any], finish: Callable[[Response], Any]) -> None:
-    """Call a function with the final response to the request of a WSGI environ."""
-    environ.setdefault(_FINISH, []).append(finish)
+@dataclass(slots=True)
+class OfRequest:
+    """What the extension keeps about one request: with its object, because an environ may be copied."""
+
+    guard: Any = None
+    """The result of the guards."""
+    finishers: list[Callable[[Response], Any]] = field(default_factory=list)
+
+
+def of_request(req: Request) -> OfRequest:
+    """Return what the extension keeps about a request."""
+    found: OfRequest | None = getattr(req, _OF_REQUEST, None)
+    if found is None:
+        found = OfRequest()
+        setattr(req, _OF_REQUEST, found)
+    return found
+
+
+def at_the_end(req: Request, finish: Callable[[Response], Any]) -> None:
+    """Call a function with the final response to a request."""
+    of_request(req).finishers.append(finish)
 
 
 def finish_request(app: Flask, response: Response, **_: Any) -> None:
@@ -170,7 +188,8 @@ def finish_request(app: Flask, response: Response, **_: Any) -> None:
 
     It is called on every request of the host, and does nothing on almost all of them.
     """
-    for finish in request.environ.get(_FINISH, ()):
+    found: OfRequest | None = getattr(request, _OF_REQUEST, None)
+    for finish in () if found is None else found.finishers:
         finish(response)
 
 

@@ -14,7 +14,7 @@ class Verdict:
 
     match: Match | None
     reason: str = ""
-    """``unknown``, ``expired``, ``replaced``, ``disabled`` or ``owner``; "" where the token is accepted."""
+    """``unknown``, ``expired``, ``replaced``, ``disabled`` or ``owner``; "" if the token is accepted."""
 
 
 def check_secret(state: State, credential: Secret) -> Verdict:

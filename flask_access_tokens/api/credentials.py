@@ -37,11 +37,6 @@ def read(state: State, req: Request) -> tuple[Secret | None, int]:
     return _read_any(state, req, places)
 
 
-def carries_secret(state: State, req: Request) -> bool:
-    """Return whether a request has one credential, of the form of a secret of this application."""
-    return read(state, req)[0] is not None
-
-
 def holds_secret(state: State, req: Request) -> bool:
     """Return whether anything in the places of a request has the form of a secret of this application.
 

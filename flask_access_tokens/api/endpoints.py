@@ -28,7 +28,7 @@ def _add(endpoint: str, rule: str, views: Mapping[str, View]) -> None:
     def answer() -> Response:
         if not current_state().opens(endpoint):
             abort(404)
-        at_the_end(request.environ, _set_headers)
+        at_the_end(request, _set_headers)
         view = views.get("GET" if request.method == "HEAD" else request.method)
         if view is None:
             return _answer_without_view(views)

@@ -12,7 +12,7 @@ from werkzeug.local import LocalProxy
 from ..secret import Secret
 from ..session_user import check_csrf, signed_in_owner
 from ..signals import token_rejected, token_used
-from ..state import SCOPE, State, at_the_end, current_state, logger
+from ..state import SCOPE, State, at_the_end, current_state, logger, of_request
 from ..store.connections import StoreError, error_summary
 from ..store.entities import Token
 from ..store.last_used import note_use
@@ -27,15 +27,12 @@ from .challenge import (
     StoreUnavailable,
     TokenRequired,
 )
-from .check import check_secret
+from .check import Verdict, check_secret
 from .routes import Guard
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 Refusal = TypeVar("Refusal", bound=BearerError)
-
-_STATE = "flask_access_tokens.guard"
-"""The key in the WSGI environ. ``flask.g`` would not do: it may outlive the request."""
 
 _DESCRIPTIONS = {
     "replaced": "The access token has been replaced.",
@@ -50,6 +47,8 @@ class _GuardState:
     """The result of the guards of one application for a request."""
 
     state: State
+    verdict: Verdict | None = None
+    """What the check of the one credential found, kept for further guards."""
     token: Token | None = None
     error: BearerError | None = None
 
@@ -63,7 +62,7 @@ class _TokenProxy(LocalProxy[Token]):
 
 def accepted_token() -> Token | None:
     """Return the token that a guard of this application accepted for this request, or None."""
-    found = _guard_state(request) if request else None
+    found = of_request(request).guard if request else None
     return found.token if found is not None and found.state is current_state() else None
 
 
@@ -77,8 +76,11 @@ def _find_token() -> Token:
     return token
 
 
-def _guard_state(request: Request) -> _GuardState | None:
-    found: _GuardState | None = request.environ.get(_STATE)
+def _guard_state(state: State, req: Request) -> _GuardState:
+    found: _GuardState | None = of_request(req).guard
+    if found is None or found.state is not state:
+        found = of_request(req).guard = _GuardState(state)
+        at_the_end(req, functools.partial(_set_headers, found))
     return found
 
 
@@ -155,6 +157,15 @@ routes.mark_plain_call(token_required, _make_guard)
 routes.mark_plain_call(_guarded, lambda guard: guard)
 
 
+def has_valid_token(state: State) -> bool:
+    """Return whether the request has a valid token, whatever its scopes. Guards use the same check.
+
+    :raises BearerError: 503 if the database cannot be used.
+    """
+    credential, _ = credentials.read(state, request)
+    return credential is not None and not state.disabled and not _check(state, request, credential).reason
+
+
 def enforce(guard: Guard) -> None:
     """Let this request pass a guard.
 
@@ -164,10 +175,7 @@ def enforce(guard: Guard) -> None:
     if req.method == "OPTIONS":
         _answer_preflight(req)
     state = current_state()
-    found = _guard_state(req)
-    if found is None or found.state is not state:
-        found = req.environ[_STATE] = _GuardState(state)
-        at_the_end(req.environ, functools.partial(_set_headers, found))
+    found = _guard_state(state, req)
     try:
         if found.token is None:
             found.token = _authenticate(guard, state, req)
@@ -203,10 +211,7 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
         if guard.optional or (guard.or_session and _is_signed_in(state)):
             return None
         raise _rejected(state, "disabled" if disabled else "missing", TokenRequired("Send an access token."))
-    try:
-        verdict = check_secret(state, credential)
-    except StoreError as error:
-        raise unavailable(error) from None
+    verdict = _check(state, req, credential)
     match = verdict.match
     if match is None or verdict.reason:
         refusal = InvalidToken(_DESCRIPTIONS.get(verdict.reason, MALFORMED))
@@ -218,6 +223,20 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
     return match.token
 
 
+def _check(state: State, req: Request, credential: Secret) -> Verdict:
+    """Check the credential of a request, once for all of its guards.
+
+    :raises BearerError: 503 if the database cannot be used.
+    """
+    found = _guard_state(state, req)
+    if found.verdict is None:
+        try:
+            found.verdict = check_secret(state, credential)
+        except StoreError as error:
+            raise unavailable(error) from None
+    return found.verdict
+
+
 def unavailable(error: StoreError) -> StoreUnavailable:
     """Return the refusal of a request for which the database cannot be used, whatever a guard answered before."""
     logger.error("The token store cannot be used: %s", error_summary(error))
@@ -226,7 +245,7 @@ def unavailable(error: StoreError) -> StoreUnavailable:
 
 def refused(error: Refusal) -> Refusal:
     """Return the refusal of a request whose token a guard has accepted; the response has its headers all the same."""
-    found = _guard_state(request)
+    found: _GuardState | None = of_request(request).guard
     if found is not None:
         found.error = error
     return error
@@ -289,9 +308,10 @@ def _answer_preflight(req: Request) -> None:
 def _set_headers(found: _GuardState, response: Response) -> None:
     """Set the headers of the response to a guarded request.
 
-    A challenge that the host's error handler omitted is restored, whatever status the handler answers with.
+    A challenge that the host's error handler omitted is restored, whatever status the handler answers with. A view
+    that answers a refusal itself has it too (RFC 9110 §11.6.1).
     """
-    if found.error is not None and (response.status_code >= 300 or _reached_flask(found.error)):
+    if found.error is not None:
         for name, value in found.error.auth_headers():
             response.headers[name] = value
     places = found.state.places
@@ -300,9 +320,3 @@ def _set_headers(found: _GuardState, response: Response) -> None:
         response.vary.update(headers)
     else:
         response.headers.add("Vary", ", ".join(headers))
-
-
-def _reached_flask(error: BearerError) -> bool:
-    """Return whether Flask handled a refusal, and not the view or a decorator of the host's, which answers itself."""
-    caught_in = error.__traceback__
-    return caught_in is None or caught_in.tb_frame.f_globals.get("__name__", "").startswith("flask.")

@@ -2,14 +2,14 @@
 
 import contextlib
 import functools
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 from flask import Flask
 from flask.views import MethodView, View
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,6 @@ class Guard:
     scopes: tuple[str, ...]
     optional: bool = False
     or_session: bool = False
-    hook: str = ""
-    """The name of a function of the host's that calls ``require_token`` and decides itself when, and with what."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Route:
     endpoint: str
     guard: Guard
     reachable: bool
-    """Whether a request for the rule gets to the endpoint."""
+    """Whether no other rule takes the requests for this one."""
 
 
 def mark_guarded(guarded: Any, view: Any, guard: Guard) -> None:
@@ -70,22 +68,14 @@ def guard_of_request(app: Flask, endpoint: str | None, method: str) -> Guard | N
     return _all_of([guard for guard in map(_guard_or_call, functions) if guard is not None])
 
 
-def guarding_hook(app: Flask, endpoint: str | None) -> str:
-    """Return the name of a function that runs before an endpoint's view and calls ``require_token``; "" for none."""
-    hooks = _hooks(app, endpoint) if endpoint is not None else []
-    return next((hook.__name__ for hook in hooks if _calls_guard(hook)), "")
-
-
 def guarded_routes(app: Flask) -> Iterator[Route]:
     """Iterate over the guarded routes of an application, one for each method, in the order of their rules."""
     adapter = app.url_map.bind("localhost")
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             guard = guard_of_request(app, rule.endpoint, method)
-            if guard is None and (hook := guarding_hook(app, rule.endpoint)):
-                guard = Guard((), hook=hook)
             if guard is not None:
-                reachable = bool(rule.arguments) or _is_matched(adapter, rule, method)
+                reachable = bool(rule.arguments) or _is_reached(adapter, rule, method)
                 yield Route(method, rule.rule, rule.endpoint, guard, reachable)
 
 
@@ -138,34 +128,6 @@ def _guard_or_call(function: Any) -> Guard | None:
     return make_guard() if make_guard else guard_of(function)
 
 
-def _calls_guard(hook: Callable[..., Any]) -> bool:
-    """Return whether a function calls ``require_token``, itself or through other functions of its module."""
-    function = getattr(hook, "__func__", hook)
-    return type(function) is FunctionType and _function_calls_guard(function)
-
-
-@functools.lru_cache(maxsize=1024)
-def _function_calls_guard(hook: FunctionType) -> bool:
-    seen: set[Any] = set()
-    waiting: list[Any] = [hook]
-    while waiting:
-        function = waiting.pop()
-        # By its type: isinstance() would evaluate the proxies among the globals of a module.
-        if type(function) is not FunctionType or function in seen:
-            continue
-        seen.add(function)
-        if hasattr(function, "_access_token_plain_call"):
-            return True
-        if function.__module__ == hook.__module__:
-            function = inspect.unwrap(function)
-            if "require_token" in function.__code__.co_names:
-                return True
-            with contextlib.suppress(ValueError):  # a variable of an enclosing function has no value yet
-                captured = inspect.getclosurevars(function)
-                waiting += [*captured.globals.values(), *captured.nonlocals.values()]
-    return False
-
-
 def _of_class(view: Any, method: str) -> list[Any]:
     """Return what guards an HTTP method in a view class: the method itself, and decorators as Flask-RESTful has."""
     view_class: type[View] | None = getattr(view, "view_class", None)
@@ -180,11 +142,14 @@ def _of_class(view: Any, method: str) -> list[Any]:
     return [answers, *decorators]
 
 
-def _is_matched(adapter: Any, rule: Any, method: str) -> bool:
+def _is_reached(adapter: MapAdapter, rule: Rule, method: str) -> bool:
+    """Return whether no other rule takes the requests for a rule without arguments."""
     if rule.subdomain or rule.host:
         return True
     try:
-        endpoint, _ = adapter.match(rule.rule, method=method)
-    except Exception:
-        return False
+        endpoint, _ = adapter.match(rule.rule, method=method, websocket=rule.websocket)
+    except RequestRedirect:
+        return rule.alias or rule.redirect_to is not None
+    except NotFound:  # it is only for building URLs
+        return True
     return bool(endpoint == rule.endpoint)

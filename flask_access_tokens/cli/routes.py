@@ -29,7 +29,5 @@ def routes_(check: bool, as_json: bool) -> None:
 
 
 def _requirement(guard: routes.Guard) -> str:
-    if guard.hook:
-        return f"as {guard.hook}() decides"
     more = " (optional)" if guard.optional else " (or a session)" if guard.or_session else ""
     return (" ".join(guard.scopes) or "any token") + more

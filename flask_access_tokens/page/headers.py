@@ -22,7 +22,7 @@ def wants_fragment() -> bool:
 def watch_request(endpoint: str | None, _: dict[str, Any] | None) -> None:
     """See to the headers of a request for the page, before any function of the host's may answer it."""
     if endpoint != "access_tokens.asset":
-        at_the_end(request.environ, _set_headers)
+        at_the_end(request, _set_headers)
 
 
 def _set_headers(response: Response) -> None:

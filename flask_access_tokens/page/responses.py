@@ -66,7 +66,7 @@ def _guarded_routes() -> list[Route]:
 def _example_url(opened: Iterable[Route]) -> str:
     """Return the URL of the first of these routes that a curl command can call as it stands; "" if there is none."""
     for route in opened:
-        if route.method == "GET" and "<" not in route.rule and not route.guard.hook:
+        if route.method == "GET" and "<" not in route.rule:
             with suppress(BuildError):  # its subdomain is a parameter
                 return url_for(route.endpoint, _external=True)
     return ""

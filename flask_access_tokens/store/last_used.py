@@ -62,7 +62,7 @@ def note_use(state: State, match: Match, *, from_here: bool = True) -> None:
         noted = is_due and from_here and state.config["ACCESS_TOKENS_LAST_USED_FROM"] is True
         origin = origin_of(state, request) if noted else None
         use = Use(match.digest, moment, origin, due if is_due else None, rekeyed, match.schema_map)
-        at_the_end(request.environ, partial(_finish, state, use))
+        at_the_end(request, partial(_finish, state, use))
 
 
 def _finish(state: State, use: Use, _: Response) -> None:

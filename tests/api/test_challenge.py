@@ -146,8 +146,8 @@ def test_a_host_that_redirects_refused_requests_to_its_sign_in_still_sends_the_c
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (REDIRECTED, BARE)
 
 
-@pytest.mark.parametrize(("status", "challenged"), [(200, False), (299, False), (300, True), (404, True)])
-def test_a_view_that_catches_the_refusal_may_still_respond(host: Host, status: int, challenged: bool) -> None:
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_view_that_catches_the_refusal_may_still_respond(host: Host, status: int) -> None:
     @host.app.get("/lenient")
     def lenient() -> Response:
         try:
@@ -157,8 +157,7 @@ def test_a_view_that_catches_the_refusal_may_still_respond(host: Host, status: i
         return Response()
 
     response = host.client().get("/lenient")
-    assert response.status_code == status
-    assert ("WWW-Authenticate" in response.headers) is challenged
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (status, BARE)
 
 
 @pytest.mark.parametrize("status", [200, 202, 302, 404])

@@ -5,7 +5,7 @@ from functools import partial, wraps
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request, session
 from flask.views import MethodView
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
@@ -16,8 +16,12 @@ from flask_access_tokens import (
     current_token,
     require_token,
     token_required,
+    tokens,
 )
-from host import bearer
+from flask_access_tokens.api import check
+from host import Clock, Host, bearer
+from refusals import FORGED
+from visits import FOREIGN
 
 
 def protected(order: str) -> Flask:
@@ -26,7 +30,7 @@ def protected(order: str) -> Flask:
     db = SQLAlchemy(app)
     if order == "before":
         CSRFProtect(app)
-    AccessTokens(app, db)
+    AccessTokens(app, db).identity_loader(lambda: session.get("person"))
     if order == "after":
         CSRFProtect(app)
     return app
@@ -41,7 +45,8 @@ def test_a_guarded_post_passes_and_its_sibling_stays_protected(order: str) -> No
     client, header = app.test_client(), new_token_header(app)
     assert client.post("/guarded", headers=header).text == "ann"
     assert client.post("/guarded").status_code == 401
-    for headers in ({}, header):
+    assert client.post("/sibling", headers=header).status_code == 200
+    for headers in ({}, bearer(FORGED), FOREIGN):
         assert client.post("/sibling", headers=headers).status_code == 400
 
 
@@ -59,7 +64,7 @@ def test_a_view_of_the_same_name_stays_protected() -> None:
     app.add_url_rule("/open", "open", opened, methods=["POST"])
     client, header = app.test_client(), new_token_header(app)
     assert client.post("/guarded", headers=header).status_code == 200
-    assert client.post("/open", headers=header).status_code == 400
+    assert [client.post(path).status_code for path in ("/guarded", "/open")] == [401, 400]
 
 
 def without_wraps(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,10 +85,9 @@ def test_a_decorator_without_wraps_exempts_no_other_view() -> None:
     app.add_url_rule("/outside", "outside", without_wraps(token_required(lambda: "in")), methods=["POST"])
     app.add_url_rule("/open", "open", without_wraps(lambda: "changed"), methods=["POST"])
     client, header = app.test_client(), new_token_header(app)
-    assert client.post("/inside", headers=header).status_code == 200
-    assert client.post("/open", headers=header).status_code == 400
-    # Where the guard cannot be detected, its view is not exempt; no other view loses its protection.
-    assert client.post("/outside", headers=header).status_code == 400
+    assert [client.post(path, headers=header).status_code for path in ("/inside", "/outside")] == [200, 200]
+    # Without a token, CSRFProtect answers before a guard that cannot be detected.
+    assert [client.post(path).status_code for path in ("/inside", "/outside", "/open")] == [401, 400, 400]
 
 
 @pytest.mark.case("D05")
@@ -104,7 +108,7 @@ def test_a_view_that_copied_a_guard_s_attributes_stays_protected() -> None:
     app.add_url_rule("/imposter", "imposter", imposter, methods=["POST"])
     client, header = app.test_client(), new_token_header(app)
     assert client.post("/guarded", headers=header).status_code == 200
-    assert client.post("/imposter", headers=header).status_code == 400
+    assert [client.post(path).status_code for path in ("/guarded", "/imposter")] == [401, 400]
 
 
 @pytest.mark.case("D05")
@@ -150,8 +154,8 @@ def test_guarded_blueprints_and_classes_are_exempt_and_others_are_not() -> None:
     for path in ("/outer/", "/outer/inner/", "/half", "/whole"):
         assert client.post(path, headers=header).status_code == 200, path
         assert client.post(path).status_code == 401, path
-    assert client.post("/opened/", headers=header).status_code == 400
-    assert client.put("/half", headers=header).status_code == 400
+    assert client.post("/opened/").status_code == 400
+    assert client.put("/half").status_code == 400
 
 
 @pytest.mark.case("D05")
@@ -165,9 +169,9 @@ def test_one_csrf_object_protects_two_applications_each_by_its_own_views() -> No
     one, two = apps
     one.add_url_rule("/save", "save", token_required(lambda: "changed"), methods=["POST"])
     two.add_url_rule("/save", "save", lambda: "changed", methods=["POST"])
-    for _ in range(2):
-        assert one.test_client().post("/save", headers=new_token_header(one)).status_code == 200
-        assert two.test_client().post("/save", headers=new_token_header(two)).status_code == 400
+    of_one, of_two = new_token_header(one), new_token_header(two)
+    assert [one.test_client().post("/save", headers=header).status_code for header in (of_one, of_two)] == [200, 401]
+    assert [two.test_client().post("/save", headers=header).status_code for header in (of_one, of_two)] == [400, 200]
 
 
 def test_a_host_that_checks_selected_views_itself_keeps_doing_so() -> None:
@@ -187,3 +191,108 @@ def test_a_host_that_exempts_views_itself_keeps_doing_so() -> None:
     csrf = CSRFProtect(app)
     app.post("/hook")(csrf.exempt(lambda: "changed"))
     assert app.test_client().post("/hook").status_code == 200
+
+
+@pytest.mark.case("S07")
+@pytest.mark.parametrize("guard", ["hook", "or_session", "plain view"])
+def test_no_function_of_the_host_s_acts_on_a_forged_request_before_csrfprotect(guard: str) -> None:
+    app, acts = protected("before"), list[str]()
+
+    @app.before_request
+    def guard_some() -> None:
+        if guard == "hook" and request.path.startswith("/api/"):
+            require_token()
+
+    @app.before_request
+    def act() -> Any:
+        if request.path == "/transfer":
+            acts.append(request.method)
+            return "transferred"
+        return None
+
+    def acting(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def wrapper() -> Any:
+            acts.append("decorator")
+            return view()
+
+        return wrapper
+
+    view = token_required(or_session=True)(lambda: "in") if guard == "or_session" else lambda: "in"
+    app.post("/notes", endpoint="notes")(acting(view))
+    for path in ("/api/things", "/transfer"):
+        app.post(path, endpoint=path)(lambda: "in")
+    header = new_token_header(app)
+    client = signed_in(app)
+    for headers in ({}, bearer(FORGED), FOREIGN):
+        for path in ("/transfer", "/notes", "/api/things"):
+            assert client.post(path, headers=headers).status_code in (400, 401), (path, headers)
+    assert acts == []
+    assert app.test_client().post("/api/things", headers=header).text == "in"
+
+
+def signed_in(app: Flask) -> Any:
+    """A client whose session the identity loader takes for Ann's."""
+    client = app.test_client()
+    with client.session_transaction() as stored:
+        stored["person"] = "ann"
+    return client
+
+
+@pytest.mark.case("S07")
+def test_a_token_that_is_not_valid_is_no_csrf_token_for_a_decorator_of_the_host_s(clock: Clock) -> None:
+    app = protected("before")
+    app.post("/things")(lambda: "changed")  # it would take a session, or look up a token itself
+    deleted, expired = new_token_header(app, "bob"), new_token_header(app, lifetime_days=1)
+    valid = new_token_header(app, lifetime_days=30)
+    with app.app_context():
+        tokens.delete_all("bob")
+    clock.pass_(days=2)
+    client = signed_in(app)
+    for headers in (deleted, expired, bearer(FORGED)):
+        assert client.post("/things", headers=headers).status_code == 400
+    assert client.post("/things", headers=valid).status_code == 200
+    app.config["ACCESS_TOKENS_ENABLED"] = False
+    assert client.post("/things", headers=valid).status_code == 400
+
+
+@pytest.mark.case("S07")
+def test_a_host_that_switches_the_check_on_later_keeps_the_exemption() -> None:
+    app = protected("before")
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = True
+    app.post("/guarded")(token_required(lambda: "in"))
+    app.post("/open", endpoint="open")(lambda: "changed")
+    header = new_token_header(app)
+    for _ in range(2):
+        assert app.test_client().post("/guarded", headers=header).status_code == 200
+        assert [app.test_client().post(path).status_code for path in ("/guarded", "/open")] == [401, 400]
+        app.config["WTF_CSRF_CHECK_DEFAULT"] = True
+
+
+@pytest.mark.case("S07")
+def test_a_token_is_looked_up_once_for_csrfprotect_and_the_guards(make_host: Callable[..., Host]) -> None:
+    host = make_host(csrf=True)
+    header = bearer(host.generate(scopes=["write"]).secret)
+    assert host.client().post("/write", headers=header).status_code == 200
+    looked_up = []
+    lookup = check.lookup
+    patch = pytest.MonkeyPatch()
+    patch.setattr(check, "lookup", lambda *args: looked_up.append(1) or lookup(*args))
+    assert host.client().post("/write", headers=header).status_code == 200
+    assert host.client().post("/write", headers=bearer(FORGED)).status_code == 401
+    patch.undo()
+    assert len(looked_up) == 2
+
+
+@pytest.mark.case("S07")
+def test_a_database_that_is_down_is_503_for_a_token_wherever_its_guard_is() -> None:
+    app = protected("before")
+    app.before_request(lambda: require_token() if request.path == "/hook" else None)
+    for path in ("/hook", "/view"):
+        app.post(path, endpoint=path)(lambda: "in" if request.path == "/hook" else token_required(lambda: "in")())
+    header = new_token_header(app)
+    with app.app_context():
+        app.extensions["sqlalchemy"].drop_all()
+    for path in ("/hook", "/view"):
+        answer = app.test_client().post(path, headers=header)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

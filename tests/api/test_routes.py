@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask import Blueprint
 from flask.views import MethodView
+from werkzeug.routing import Rule
 
 from flask_access_tokens import require_token, token_required
 from host import SCOPES, Host, bearer
@@ -123,6 +124,22 @@ def test_a_guarded_view_that_another_rule_hides_is_reported(host: Host) -> None:
     host.app.add_url_rule("/same", "second", token_required(lambda: "in"))
     assert host.client().get("/same").status_code == 200
     assert "GET /same: second is not reachable" in problems(host)
+
+
+@pytest.mark.case("S20", "S24")
+def test_only_a_rule_that_another_one_hides_is_reported(host: Host) -> None:
+    guarded = token_required(lambda: "in")
+    options = {"socket": {"websocket": True}, "redirect": {"redirect_to": "/there"}, "built": {"build_only": True}}
+    for name, values in options.items():
+        host.app.url_map.add(Rule(f"/{name}", endpoint=name, methods=["GET"], **values))
+        host.app.view_functions[name] = guarded
+    host.app.add_url_rule("/new", "page", guarded)
+    host.app.add_url_rule("/old", "page", alias=True)
+    for endpoint, values in (("moved", {"redirect_to": "/there"}), ("hidden", {})):
+        host.app.add_url_rule("/moved", endpoint, token_required(lambda: "in"), **values)
+    assert [line for line in problems(host).splitlines() if "not reachable" in line] == [
+        "GET /moved: hidden is not reachable, because another rule matches. Remove one of the two rules."
+    ]
 
 
 @pytest.mark.case("C13")

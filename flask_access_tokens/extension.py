@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, current_app, request_finished
 
-from . import models, session_user
+from . import models
 from .api import acting_user, csrf, endpoints
 from .cli import commands
 from .configuration import check_config
@@ -55,6 +55,9 @@ class AccessTokens:
     :param db: the host's Flask-SQLAlchemy or Flask-SQLAlchemy-Lite object; without one, that of the application.
     :param owner: the mapped column that identifies an owner, such as ``User.id``. Without it, set an
         :meth:`owner_loader`, or tokens act for an ID that nothing checks.
+    :param active: an SQL expression over the owner's class that says who may act, such as
+        ``User.disabled_at.is_(None)``. Everybody else is refused, with a token and on the page. Without it, an
+        attribute ``is_active`` decides, if the class has one.
     :param model: the host's own model, a class made with :class:`AccessTokenMixin`; without one, a ready-made model on
         the MetaData of the owner or of the database object.
     """
@@ -65,9 +68,10 @@ class AccessTokens:
         db: Any = None,
         *,
         owner: Any = None,
+        active: Any = None,
         model: type[AccessTokenMixin] | None = None,
     ) -> None:
-        self._given = db, owner, model
+        self._given = db, owner, active, model
         self._model = model
         if model is None and (db is not None or owner is not None):
             self._model = _default_model(db, owner)
@@ -76,24 +80,32 @@ class AccessTokens:
             self.init_app(app)
 
     def init_app(
-        self, app: Flask, db: Any = None, *, owner: Any = None, model: type[AccessTokenMixin] | None = None
+        self,
+        app: Flask,
+        db: Any = None,
+        *,
+        owner: Any = None,
+        active: Any = None,
+        model: type[AccessTokenMixin] | None = None,
     ) -> None:
         """Set up an application. What was not passed to the constructor can be passed here.
 
         :param app: the application.
         :param db: the host's database object.
         :param owner: the mapped column that identifies an owner.
+        :param active: the SQL expression that says whether an owner may act.
         :param model: the host's own model.
-        :raises TypeError: where ``owner`` is not a mapped column.
+        :raises TypeError: if ``owner`` is not a mapped column, or ``active`` is not an SQL expression.
         :raises ValueError: for an owner, a model or a configuration that cannot work.
         :raises RuntimeError: where there is no database object, or the application is set up already.
         """
         if "access_tokens" in app.extensions:
             raise RuntimeError("Access tokens are already set up on this application: call init_app once.")
-        given_db, given_owner, given_model = self._given
+        given_db, given_owner, given_active, given_model = self._given
         db = given_db if db is None else db
         db = app.extensions.get("sqlalchemy") if db is None else db
         owner = given_owner if owner is None else owner
+        active = given_active if active is None else active
         if db is None:
             raise RuntimeError("No database found. Set up Flask-SQLAlchemy first, or pass it: AccessTokens(app, db).")
         for key, value in {**DEFAULTS, **_WTF_DEFAULTS}.items():
@@ -103,15 +115,15 @@ class AccessTokens:
         if owner is not None:
             owners.validate_owner(model, owner)
             owners.delete_with_owners(model, owner)
+        owners.validate_active(active, owner)
         table: Any = model.__table__  # type: ignore[attr-defined]
         if _database_url(app, table).startswith("postgresql"):
             models.add_scope_index(table)
         self._model = self._model or model
-        app.extensions["access_tokens"] = State(app, db, model, self._loaders, owner)
+        app.extensions["access_tokens"] = State(app, db, model, self._loaders, owner, active)
         for blueprint in (views.blueprint, endpoints.blueprint):
             app.register_blueprint(blueprint, url_prefix=app.config["ACCESS_TOKENS_URL_PREFIX"])
         app.cli.add_command(commands)
-        session_user.watch_flask_login(app)
         acting_user.act_as_owner(app)
         csrf.pass_valid_tokens(app)
         # A signal, because it is sent after the host's own functions, whatever the order of registration.

@@ -1,11 +1,10 @@
 """Who is signed in to the session: the person that the page is for."""
 
-import contextlib
 import sys
-import warnings
+from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, request
+from flask import g, request, session
 from flask_wtf.csrf import CSRFError, CSRFProtect, validate_csrf
 from sqlalchemy import inspect
 from werkzeug.local import LocalProxy
@@ -13,41 +12,26 @@ from wtforms import ValidationError
 
 from . import policy
 from .state import NO_ROW, State, logger
-from .store.owners import load_owner
+from .store.owners import checks_owner, load_owner
+from .store.table import owner_value
 
 _csrf = CSRFProtect()
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 """RFC 9110 §9.2.1."""
 
-_HEADER_SIGNALS = ("user_loaded_from_request", "user_loaded_from_header")
-"""Sent by Flask-Login when a loader accepted a request itself, and not its session."""
-
-_HEADER_USER = "flask_access_tokens.header_user"
-"""The key in the WSGI environ that marks a request whose user Flask-Login took from it."""
-
 
 def signed_in_owner(state: State) -> str | None:
-    """Return the owner ID of whoever is signed in to the session; None for everybody else.
-
-    A user whom Flask-Login took from a header or the query string of the request is not signed in.
-
-    :raises RuntimeError: where nothing is set up that could tell.
-    """
-    if state.loaders.identity is not None:
-        try:
-            found = state.app.ensure_sync(state.loaders.identity)()
-        except NO_ROW:
-            return None
-    elif state.login_manager is not None:
-        found = _flask_login_user(state)
-    else:
-        raise RuntimeError(
-            "No identity loader is set. Decorate a function with @access_tokens.identity_loader: it returns the ID of"
-            " whoever is signed in, or None."
+    """Return the owner ID of whoever is signed in to the session and may act; None for everybody else."""
+    load = state.loaders.identity
+    if load is None and state.login_manager is None:
+        state.warn_once(
+            "Nobody can open the access token page, because nothing tells who is signed in. Decorate a function with"
+            " @access_tokens.identity_loader: it returns the ID of whoever is signed in, or None."
         )
-    found = _behind_proxy(found)
-    if found is None or found == "" or _HEADER_USER in request.environ:
+        return None
+    found = _flask_login_user(state) if load is None else _ask(state, load)
+    if found is None or found == "" or not _is_of_session(state):
         return None
     return _owner_id(state, found)
 
@@ -55,18 +39,11 @@ def signed_in_owner(state: State) -> str | None:
 def signed_in_operator(state: State) -> str | None:
     """Return the ID of the operator who is signed in to the session; None for everybody else.
 
-    A user whom Flask-Login took from a header or the query string of the request is not signed in.
-
     :raises ValueError: where the operator loader returns something other than an ID.
     """
     load = state.loaders.operator
-    if load is None:
-        return None
-    try:
-        found = _behind_proxy(state.app.ensure_sync(load)())
-    except NO_ROW:
-        return None
-    if not found or _HEADER_USER in request.environ:
+    found = None if load is None else _ask(state, load)
+    if not found or not _is_of_session(state):
         return None
     try:
         return policy.validate_owner_id(found)
@@ -106,24 +83,24 @@ def other_id_problem(user: Any, user_id: Any) -> str | None:
     )
 
 
-def watch_flask_login(app: Flask) -> None:
-    """Note on which requests Flask-Login took the user from a header rather than from the session."""
-    with contextlib.suppress(ImportError), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import flask_login
-
-        for name in _HEADER_SIGNALS:
-            signal = getattr(flask_login, name, None)
-            if signal is not None:
-                signal.connect(_note_header_user, app)
-
-
-def _note_header_user(app: Flask, **_: Any) -> None:
-    request.environ[_HEADER_USER] = True
-
-
-def _behind_proxy(found: Any) -> Any:
+def _ask(state: State, load: Callable[[], Any]) -> Any:
+    """Return what a loader of the host's returns, without a proxy such as ``current_user``."""
+    try:
+        found = state.app.ensure_sync(load)()
+    except NO_ROW:
+        return None
     return found._get_current_object() if isinstance(found, LocalProxy) else found
+
+
+def _is_of_session(state: State) -> bool:
+    """Return whether the session itself names the user whom Flask-Login has, if it has one.
+
+    A loader of the host's may have found another one in a header or in the query string.
+    """
+    user = g.get("_login_user")
+    if state.login_manager is None or user is None or not user.is_authenticated:
+        return True
+    return str(getattr(user, state.login_manager.id_attribute)()) == str(session.get("_user_id"))
 
 
 def _flask_login_user(state: State) -> Any:
@@ -143,25 +120,23 @@ def _flask_login_user(state: State) -> Any:
         )
         return None
     user_id = user.get_id()
-    if state.loaders.owner is None:
-        _warn_of_other_id(state, user, user_id)
+    problem = other_id_problem(user, user_id) if state.loaders.owner is None else None
+    if problem is not None:
+        state.warn_once(problem)
     return user_id
 
 
-def _warn_of_other_id(state: State, user: Any, user_id: Any) -> None:
-    """Log once that the ID in the session is not the user's key."""
-    problem = None if state.warned_of_other_id else other_id_problem(user, user_id)
-    if problem is not None:
-        state.warned_of_other_id = True
-        logger.warning("%s", problem)
-
-
 def _owner_id(state: State, found: Any) -> str | None:
+    """Return the owner ID of whom a loader has found, an ID or a user; None if they do not exist or may not act."""
     owner = state.owner
     if owner is not None and isinstance(found, owner.class_):
-        return policy.validate_owner_id(getattr(found, owner.key))
-    if isinstance(found, getattr(sys.modules.get("flask_login"), "AnonymousUserMixin", ())):
+        found = getattr(found, owner.key)
+    elif isinstance(found, getattr(sys.modules.get("flask_login"), "AnonymousUserMixin", ())):
         return None
     owner_id = policy.validate_owner_id(found)
+    try:
+        owner_value(state, owner_id)
+    except ValueError:  # no owner can have it
+        return None
     # A session may outlive its user.
-    return None if owner is not None and load_owner(state, owner_id) is None else owner_id
+    return owner_id if not checks_owner(state) or load_owner(state, owner_id) is not None else None

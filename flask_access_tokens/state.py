@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from flask import Config, Flask, Request, Response, current_app, request
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import QueryableAttribute, Session
 from werkzeug.exceptions import NotFound
@@ -63,10 +64,12 @@ class State:
     loaders: Loaders
     owner: QueryableAttribute[Any] | None = None
     """The mapped column that identifies an owner, as the host passed it."""
+    active: ColumnElement[bool] | None = None
+    """The expression that tells whether an owner may act, as the host passed it."""
     lookups: dict[Any, Any] = field(default_factory=dict)
     bind_arguments: dict[str, Any] | None = None
     idle_session: Session | None = None
-    warned_of_other_id: bool = False
+    warned: set[str] = field(default_factory=set)
     keeps_owners: bool | None = None
     """Whether the database lets no token outlive its owner; None until the database was asked."""
     writer: Any = None
@@ -78,6 +81,12 @@ class State:
     @property
     def config(self) -> Config:
         return self.app.config
+
+    def warn_once(self, message: str) -> None:
+        """Log a warning, once in each process."""
+        if message not in self.warned:
+            self.warned.add(message)
+            logger.warning("%s", message)
 
     def session(self) -> Session:
         """Return the host's session of this context, which Flask-SQLAlchemy keeps in a scope and -Lite does not."""

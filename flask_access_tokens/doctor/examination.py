@@ -9,10 +9,10 @@ from ..store.connections import error_summary, reading_connection
 from ..store.inspection import table_findings
 from ..store.settings import clock_findings, foreign_key_findings, settings_findings
 from ..store.uses import try_update
+from .accounts import account_findings, session_id_findings
 from .guards import guard_findings, route_findings
 from .peppers import pepper_findings
 from .session import cookie_findings, key_findings
-from .session_ids import session_id_findings
 
 Check = Callable[[State], Iterable[Finding]]
 
@@ -78,6 +78,7 @@ def _last_used_updates(state: State) -> Iterator[Finding]:
 _OF_APPLICATION: dict[str, Check] = {
     "guards": guard_findings,
     "routes": route_findings,
+    "accounts": account_findings,
     "secret key": key_findings,
     "session cookie": cookie_findings,
 }

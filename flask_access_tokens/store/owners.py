@@ -35,11 +35,16 @@ def load_owner(state: State, owner_id: str) -> Any:
     """
     try:
         if state.loaders.owner is not None:
+            if state.active is not None and _load_mapped(state, owner_id) is None:
+                return None
             return state.app.ensure_sync(state.loaders.owner)(owner_id) or None
         if state.owner is not None:
-            owner = _load_mapped(state, state.owner, owner_id)
+            owner = _load_mapped(state, owner_id)
         elif (load_user := _user_loader(state)) is not None:
             owner = state.app.ensure_sync(load_user)(owner_id)
+            # A loader may look into the request first, and return whoever that names.
+            if owner is not None and str(getattr(owner, state.login_manager.id_attribute)()) != owner_id:
+                return None
         else:
             raise RuntimeError(
                 "No owner is set. Pass the column that identifies an owner, AccessTokens(app, db, owner=User.id), or"
@@ -48,7 +53,9 @@ def load_owner(state: State, owner_id: str) -> Any:
             )
     except NO_ROW:
         return None
-    return owner if owner is not None and getattr(owner, "is_active", True) else None
+    if owner is None or state.active is not None:  # by which a mapped owner was loaded
+        return owner
+    return owner if getattr(owner, "is_active", True) else None
 
 
 def owners_of(state: State, owner_ids: Iterable[str]) -> dict[str, Any]:
@@ -84,12 +91,12 @@ def _values(state: State, owner_ids: Iterable[str]) -> list[Any]:
 def select_with_owner(state: State, statement: Select[Any]) -> Select[Any]:
     """Return a SELECT of tokens with the value that identifies the owner and, in SQL, whether they may act.
 
-    Without ``owner=``, or with an owner loader, the SELECT is returned as it is.
+    The SELECT is returned as it is without ``owner=``, and with an owner loader unless ``active=`` is given as well.
     """
-    if state.owner is None or state.loaders.owner is not None:
+    if state.owner is None or (state.loaders.owner is not None and state.active is None):
         return statement
     owner_class = state.owner.class_
-    active = _active_expression(owner_class)
+    active = _active_expression(state)
     added = [state.owner] if active is None else [state.owner, active]
     joined = statement.add_columns(*added)
     return joined.join_from(state.model, owner_class, state.model.owner_id == state.owner, isouter=True)
@@ -100,11 +107,11 @@ def may_act(state: State, owner_id: str, selected: Sequence[Any]) -> bool | None
 
     None where the row does not tell, and the owner has to be loaded. The value is compared in Python once more.
     """
-    if not selected or state.loaders.owner is not None:
+    if not selected:
         return None if checks_owner(state) else True
     if selected[0] is None or str(selected[0]) != owner_id or not all(selected[1:]):
         return False
-    return None if state.owner is not None and _has_own_property(state.owner.class_) else True
+    return True if state.loaders.owner is None and not _asks_object(state) else None
 
 
 def unknown_owners(state: State, owner_ids: Iterable[str]) -> set[str]:
@@ -194,6 +201,22 @@ def validate_owner(model: type[AccessTokenMixin], owner: QueryableAttribute[Any]
         raise ValueError(f"{own} and {column} are in different databases. Use an owner_loader instead of owner=.")
 
 
+def validate_active(active: Any, owner: Any) -> None:
+    """Check that ``active=`` can be a part of a SELECT of owners.
+
+    :raises TypeError: if it is not an SQL expression.
+    :raises ValueError: without ``owner=``.
+    """
+    if active is None:
+        return
+    if not isinstance(active, (ColumnElement, QueryableAttribute)):
+        raise TypeError(
+            f"active is {active!r}. Pass an SQL expression over the owner's class: active=User.disabled_at.is_(None)."
+        )
+    if owner is None:
+        raise ValueError("active= needs owner=: AccessTokens(app, db, owner=User.id, active=User.enabled).")
+
+
 def _python_type(column: Column[Any]) -> type | None:
     try:
         return column.type.python_type
@@ -201,24 +224,41 @@ def _python_type(column: Column[Any]) -> type | None:
         return None
 
 
-def _load_mapped(state: State, owner: QueryableAttribute[Any], owner_id: str) -> Any:
+def _load_mapped(state: State, owner_id: str) -> Any:
+    """Return an owner as ``owner=`` maps it; with ``active=``, one who may act."""
+    owner: Any = state.owner
     value, session = owner_value(state, owner_id), state.session()
     mapper = inspect(owner.class_)
     with own_transaction(session), session.no_autoflush:
-        if list(mapper.primary_key) == list(owner.property.columns):
+        if state.active is None and list(mapper.primary_key) == list(owner.property.columns):
             found = session.get(mapper, value)
         else:
-            found = session.scalars(select(owner.class_).where(owner == value)).one_or_none()
+            same = [owner == value] if state.active is None else [owner == value, state.active]
+            found = session.scalars(select(owner.class_).where(*same)).one_or_none()
         return found if found is not None and str(getattr(found, owner.key)) == owner_id else None
 
 
-def _active_expression(owner_class: type) -> Any:
-    """Return ``is_active`` as SQL where the class maps it: a column, or a hybrid with an expression of its own.
+def _active_expression(state: State) -> Any:
+    """Return what tells in SQL whether an owner may act: ``active=``, or ``is_active`` if the class maps it.
 
-    Without one, a hybrid that combines conditions with ``and`` would lose some of them in SQL.
+    It is mapped as a column, or as a hybrid with an expression of its own. Without one, a hybrid that combines
+    conditions with ``and`` would lose some of them in SQL.
     """
+    if state.active is not None or state.owner is None:
+        return state.active
+    owner_class = state.owner.class_
     descriptor: Any = inspect(owner_class).all_orm_descriptors.get("is_active")
-    return None if descriptor is None or not _is_sql(descriptor) else owner_class.is_active  # type: ignore[attr-defined]
+    return None if descriptor is None or not _is_sql(descriptor) else owner_class.is_active
+
+
+def asks_who_may_act(state: State) -> bool:
+    """Return whether anything but their existence decides with ``owner=`` whether an owner may act."""
+    return _active_expression(state) is not None or _asks_object(state)
+
+
+def _asks_object(state: State) -> bool:
+    """Return whether ``is_active`` has to be asked of an owner who was loaded."""
+    return state.owner is not None and state.active is None and _has_own_property(state.owner.class_)
 
 
 @lru_cache(maxsize=64)

@@ -114,10 +114,14 @@ def test_a_form_sent_after_the_session_ended_redirects_to_the_sign_in(make_host:
     assert names(host) == ["t-kept"]
 
 
-def test_a_missing_identity_loader_raises_an_error_that_says_how_to_set_one(host: Host) -> None:
-    host.access_tokens._loaders.identity = None
-    with pytest.raises(RuntimeError, match="Decorate a function with @access_tokens"):
-        host.client().get(PAGE)
+@pytest.mark.case("S19")
+def test_without_an_identity_loader_nobody_is_signed_in_and_the_log_says_once_how_to_set_one(
+    login_host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    login_host.access_tokens._loaders.identity = None
+    refused_everywhere(login_host, login_host.client("ann"), 401)
+    (line,) = (record.getMessage() for record in caplog.records if record.name == "flask_access_tokens")
+    assert "Decorate a function with @access_tokens.identity_loader" in line
 
 
 @pytest.mark.case("C08")

@@ -20,7 +20,14 @@ class OwnedHost:
     """Whether a host begins with empty tables."""
 
     def __init__(
-        self, url: str, *, own_model: bool = False, foreign_key: bool = True, key: str = "id", **members: Any
+        self,
+        url: str,
+        *,
+        own_model: bool = False,
+        foreign_key: bool = True,
+        key: str = "id",
+        may_act: Callable[[Any], Any] | None = None,
+        **members: Any,
     ) -> None:
         self.app = Flask("host")
         self.app.config.update(TESTING=True, SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=url)
@@ -46,13 +53,18 @@ class OwnedHost:
             model = ApiToken
         self.access_tokens = AccessTokens()
         db.init_app(self.app)
-        self.access_tokens.init_app(self.app, owner=owner, model=model)
+        self.access_tokens.init_app(self.app, owner=owner, active=may_act(self.user) if may_act else None, model=model)
         self.access_tokens.identity_loader(lambda: db.session.get(self.user, session["id"]))
 
         @self.app.get("/sign-in/<int:user>")
         def sign_in(user: int) -> str:
             session["id"] = user
             return "signed in"
+
+        @self.app.get("/shared")
+        @token_required(or_session=True)
+        def shared() -> str:
+            return "in"
 
         @self.app.get("/api")
         @token_required
@@ -76,6 +88,16 @@ class OwnedHost:
             self.db.session.add(user)
             self.db.session.commit()
             return getattr(user, self.app.extensions["access_tokens"].owner.key)
+
+    def client(self, user: Any) -> Any:
+        """A test client in whose session a user is signed in."""
+        client = self.app.test_client()
+        client.get(f"/sign-in/{user}")
+        return client
+
+    def change(self, user: Any, **values: Any) -> None:
+        """Change the columns of a user."""
+        self.run(lambda session: session.execute(sa.update(self.user).where(self.user.id == user).values(**values)))
 
     def generate(self, owner: Any) -> dict[str, str]:
         with self.app.app_context():

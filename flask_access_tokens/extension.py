@@ -1,4 +1,4 @@
-"""The extension object with its loaders, and the configuration defaults."""
+"""The extension object with its loaders."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,36 +8,13 @@ from flask import Flask, current_app, request_finished
 from . import models
 from .api import acting_user, csrf, endpoints
 from .cli import commands
-from .configuration import check_config
+from .config import DEFAULTS, check_config
 from .models import AccessTokenMixin
 from .page import views
 from .state import Loaders, State, finish_request
 from .store import owners
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
-
-DEFAULTS: dict[str, Any] = {
-    "ACCESS_TOKENS_ENABLED": True,
-    "ACCESS_TOKENS_SELF_SERVICE": True,
-    "ACCESS_TOKENS_URL_PREFIX": "/access-tokens",
-    "ACCESS_TOKENS_PREFIX": "pat",
-    "ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS": 365,
-    "ACCESS_TOKENS_MAX_LIFETIME_DAYS": -1,
-    "ACCESS_TOKENS_MAX_PER_OWNER": -1,
-    "ACCESS_TOKENS_OVERLAP_HOURS": 24,
-    "ACCESS_TOKENS_NOTICE_DAYS": (30, 7, 1),
-    "ACCESS_TOKENS_SCOPES": {},
-    "ACCESS_TOKENS_LAST_USED_INTERVAL": 60,
-    "ACCESS_TOKENS_LAST_USED_FROM": False,
-    "ACCESS_TOKENS_ENDPOINTS": (),
-    "ACCESS_TOKENS_INTROSPECTION_SCOPE": None,
-    "ACCESS_TOKENS_ADOPTED": None,
-    "ACCESS_TOKENS_ALSO_FROM": (),
-    "ACCESS_TOKENS_REALM": "api",
-    "ACCESS_TOKENS_PEPPERS": (),
-    "ACCESS_TOKENS_BASE_TEMPLATE": "access_tokens/base.html",
-    "ACCESS_TOKENS_HTMX": "auto",
-}
 
 _WTF_DEFAULTS: dict[str, Any] = {
     "WTF_CSRF_METHODS": {"POST", "PUT", "PATCH", "DELETE"},

@@ -23,7 +23,8 @@ PACKAGE = ROOT / "flask_access_tokens"
 LAYERS = (
     {"__init__"},
     {"extension"},
-    {"page", "api", "cli", "doctor", "configuration"},
+    {"page", "api", "cli", "doctor"},
+    {"config"},
     {"session_user"},
     {"notices"},
     {"tokens"},

@@ -12,13 +12,17 @@ from flask_access_tokens import (
     token_required,
     tokens,
 )
-from flask_access_tokens.extension import DEFAULTS
+from flask_access_tokens.config import DEFAULTS
 from host import Host, bearer
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("ACCESS_TOKENS_ENABLED", "yes"),
+        ("ACCESS_TOKENS_ENABLED", 1),
+        ("ACCESS_TOKENS_ENABLED", None),
+        ("ACCESS_TOKENS_SELF_SERVICE", "False"),
         ("ACCESS_TOKENS_PREFIX", "a b"),
         ("ACCESS_TOKENS_PREFIX", []),
         ("ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS", 0),
@@ -74,6 +78,24 @@ def test_an_invalid_setting_raises_at_setup_and_is_named(key: str, value: object
     app = application(**{key: value})
     with pytest.raises(ValueError, match="Scope|" + key):
         AccessTokens(app, SQLAlchemy(app))
+
+
+@pytest.mark.case("S19")
+@pytest.mark.parametrize("text", ["True", "true", "False", "yes", "1", "", "0"])
+def test_a_flag_from_an_environment_variable_is_refused_with_how_to_convert_it(text: str) -> None:
+    app = application(ACCESS_TOKENS_ENABLED=text)
+    with pytest.raises(ValueError, match=r"^ACCESS_TOKENS_ENABLED is '.*'\. Set True, False or a function") as refused:
+        AccessTokens(app, SQLAlchemy(app))
+    assert str(refused.value).endswith('ACCESS_TOKENS_ENABLED = os.environ["NAME"] == "true".')
+
+
+@pytest.mark.case("S19")
+@pytest.mark.parametrize("flag", [True, False, lambda owner_id: True])
+def test_a_flag_may_be_a_bool_or_a_callable(flag: Any) -> None:
+    app = application(ACCESS_TOKENS_ENABLED=flag)
+    AccessTokens(app, SQLAlchemy(app))
+    app.get("/api")(token_required(lambda: "in"))
+    assert app.test_client().get("/api", headers=new_token_header(app)).status_code == (401 if flag is False else 200)
 
 
 def test_introspection_is_not_opened_without_its_scope() -> None:

@@ -15,7 +15,7 @@ import flask_access_tokens
 from examples import ROOT, examples_of, run_example
 from flask_access_tokens import tokens
 from flask_access_tokens.cli import commands
-from flask_access_tokens.extension import DEFAULTS
+from flask_access_tokens.config import DEFAULTS
 from host import bearer
 from visits import generate_on_page
 

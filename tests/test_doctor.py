@@ -63,6 +63,28 @@ def test_without_a_url_prefix_only_a_route_that_is_hidden_is_found(make_host: Ca
     assert messages["route-below-prefix"].startswith("/revoke: mine")
 
 
+@pytest.mark.case("S19")
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("ACCESS_TOKENS_ENABLE", "ACCESS_TOKENS_ENABLED"),
+        ("ACCESS_TOKENS_MAX_PER_USER", "ACCESS_TOKENS_MAX_PER_OWNER"),
+        ("ACCESS_TOKENS_PEPPER", "ACCESS_TOKENS_PEPPERS"),
+        ("ACCESS_TOKENS_scopes", "ACCESS_TOKENS_SCOPES"),
+        ("ACCESS_TOKENS_XYZ", None),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_found_with_the_nearest_one_and_without_its_value(
+    host: Host, key: str, nearest: str | None
+) -> None:
+    host.app.config[key] = "ground black pepper"
+    messages = found(host.app)
+    assert messages.keys() == {"setting-unknown"}
+    assert messages["setting-unknown"].startswith(f"{key} ")
+    assert (f"Set {nearest} instead" if nearest else "Correct its name") in messages["setting-unknown"]
+    assert "black" not in messages["setting-unknown"]
+
+
 @pytest.mark.parametrize("key", [None, "", b""])
 def test_a_missing_secret_key_is_found(host: Host, key: Any) -> None:
     host.app.config["SECRET_KEY"] = key

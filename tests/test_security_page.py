@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask_access_tokens import AccessTokenMixin
 from flask_access_tokens.cli import commands
-from flask_access_tokens.extension import DEFAULTS
+from flask_access_tokens.config import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "security.md").read_text()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from .. import tokens
+from ..config import setting_findings
 from ..finding import Finding
 from ..state import State
 from ..store.connections import error_summary, reading_connection
@@ -79,6 +80,7 @@ _OF_APPLICATION: dict[str, Check] = {
     "guards": guard_findings,
     "routes": route_findings,
     "accounts": account_findings,
+    "settings": setting_findings,
     "secret key": key_findings,
     "session cookie": cookie_findings,
 }

@@ -1,14 +1,40 @@
-"""The check of the configuration while an application starts."""
+"""The settings with their defaults, and their check while an application starts."""
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
+from difflib import get_close_matches
+from typing import Any
 
 from flask import Config
 
+from .finding import Finding
 from .places import validate_places
 from .policy import MAX_DAYS, MAX_OVERLAP_HOURS
 from .secret import validate_adopted, validate_prefixes
-from .state import ENDPOINTS, MAX_INTERVAL, SCOPE, UNLIMITED, configured_peppers
+from .state import ENDPOINTS, MAX_INTERVAL, SCOPE, UNLIMITED, State, configured_peppers
+
+DEFAULTS: dict[str, Any] = {
+    "ACCESS_TOKENS_ENABLED": True,
+    "ACCESS_TOKENS_SELF_SERVICE": True,
+    "ACCESS_TOKENS_URL_PREFIX": "/access-tokens",
+    "ACCESS_TOKENS_PREFIX": "pat",
+    "ACCESS_TOKENS_DEFAULT_LIFETIME_DAYS": 365,
+    "ACCESS_TOKENS_MAX_LIFETIME_DAYS": -1,
+    "ACCESS_TOKENS_MAX_PER_OWNER": -1,
+    "ACCESS_TOKENS_OVERLAP_HOURS": 24,
+    "ACCESS_TOKENS_NOTICE_DAYS": (30, 7, 1),
+    "ACCESS_TOKENS_SCOPES": {},
+    "ACCESS_TOKENS_LAST_USED_INTERVAL": 60,
+    "ACCESS_TOKENS_LAST_USED_FROM": False,
+    "ACCESS_TOKENS_ENDPOINTS": (),
+    "ACCESS_TOKENS_INTROSPECTION_SCOPE": None,
+    "ACCESS_TOKENS_ADOPTED": None,
+    "ACCESS_TOKENS_ALSO_FROM": (),
+    "ACCESS_TOKENS_REALM": "api",
+    "ACCESS_TOKENS_PEPPERS": (),
+    "ACCESS_TOKENS_BASE_TEMPLATE": "access_tokens/base.html",
+    "ACCESS_TOKENS_HTMX": "auto",
+}
 
 
 def check_config(config: Config) -> None:
@@ -31,6 +57,17 @@ def check_config(config: Config) -> None:
     for pepper in configured_peppers(config):
         if not isinstance(pepper, (str, bytes)) or not pepper:
             raise ValueError("ACCESS_TOKENS_PEPPERS must be a list of strings that are not empty, newest first.")
+
+
+def setting_findings(state: State) -> Iterator[Finding]:
+    """Find settings that do not exist and have no effect. Their values are not shown: one may be a pepper."""
+    prefix = "ACCESS_TOKENS_"
+    names = [name.removeprefix(prefix) for name in DEFAULTS]
+    for key in sorted(str(key) for key in state.config.keys() - DEFAULTS.keys()):
+        if key.startswith(prefix):
+            nearest = get_close_matches(key.removeprefix(prefix).upper(), names, 1)
+            advice = f"Set {prefix}{nearest[0]} instead" if nearest else "Correct its name"
+            yield Finding("setting-unknown", f"{key} does not exist and has no effect. {advice}, or remove it.")
 
 
 def _check_limits(config: Config) -> None:
@@ -70,9 +107,13 @@ def _check_notice_days(windows: object) -> None:
 
 
 def _check_choices(config: Config) -> None:
-    for key in ("ACCESS_TOKENS_SELF_SERVICE", "ACCESS_TOKENS_LAST_USED_FROM"):
-        if not isinstance(config[key], bool):
-            raise ValueError(f"{key} is {config[key]!r}. Set True or False.")
+    for key in ("ACCESS_TOKENS_ENABLED", "ACCESS_TOKENS_SELF_SERVICE", "ACCESS_TOKENS_LAST_USED_FROM"):
+        or_callable = " or a function that takes an owner ID" if key == "ACCESS_TOKENS_ENABLED" else ""
+        if not isinstance(config[key], bool) and not (or_callable and callable(config[key])):
+            raise ValueError(
+                f"{key} is {config[key]!r}. Set True, False{or_callable}. Convert the text of an environment variable:"
+                f' {key} = os.environ["NAME"] == "true".'
+            )
     if config["ACCESS_TOKENS_HTMX"] not in ("auto", "bundled", "host"):
         raise ValueError('ACCESS_TOKENS_HTMX must be "auto", "bundled" or "host".')
 

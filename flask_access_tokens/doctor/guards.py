@@ -1,5 +1,6 @@
-"""Guards that have no effect or that no token passes, and routes that conflict with those of the package."""
+"""Guards without effect or that no token passes, cached guarded views, and routes that conflict with the package's."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +12,20 @@ from ..state import OWN_BLUEPRINTS, State
 
 
 def guard_findings(state: State) -> Iterator[Finding]:
-    """Find guards outside their routes or without one, unreachable guarded views, and scopes that are not declared."""
+    """Find guards outside their routes or without one, hidden or cached guarded views, and undeclared scopes."""
     for route in routes.guarded_routes(state.app):
         if not route.reachable:
             yield Finding(
                 "guard-unreachable",
                 f"{route.method} {route.rule}: {route.endpoint} is not reachable, because another rule matches. Remove"
                 " one of the two rules.",
+            )
+        if _is_cached(state.app.view_functions[route.endpoint], route.method):
+            yield Finding(
+                "guard-cached",
+                f"{route.method} {route.rule}: {route.endpoint} is cached by Flask-Caching, which serves the response"
+                " for one token with any other, or without one. Remove the cache from the view, and cache what it"
+                " computes, for each owner.",
             )
         undeclared = [scope for scope in route.guard.scopes if scope not in state.scopes]
         if undeclared:
@@ -52,6 +60,13 @@ def route_findings(state: State) -> Iterator[Finding]:
                 " of them, or be hidden by one, now or in a later version. Change its rule, or"
                 " ACCESS_TOKENS_URL_PREFIX.",
             )
+
+
+def _is_cached(view: Any, method: str) -> bool:
+    """Return whether Flask-Caching wraps a view, or the method of its class, within or around the guard."""
+    answers = getattr(getattr(view, "view_class", None), method.lower(), view)
+    found = (inspect.unwrap(each, stop=lambda each: hasattr(each, "make_cache_key")) for each in (view, answers))
+    return any(hasattr(each, "make_cache_key") and hasattr(each, "uncached") for each in found)
 
 
 def _is_own(endpoint: Any) -> bool:

@@ -10,6 +10,7 @@ from ..store.connections import RETRY_AFTER
 from ..store.entities import Token
 
 MALFORMED = "The access token is malformed, unknown or no longer valid."
+MISSING = "Send the access token in this header, and nowhere else: Authorization: Bearer TOKEN"
 
 
 class BearerError(HTTPException):

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
+from logging import DEBUG
 from typing import Any, TypeVar, overload
 
 from flask import Request, Response, abort, current_app, request
@@ -19,6 +20,7 @@ from ..store.last_used import note_use
 from . import credentials, routes
 from .challenge import (
     MALFORMED,
+    MISSING,
     BearerError,
     InsufficientScope,
     InvalidRequest,
@@ -108,7 +110,7 @@ def token_required(*scopes: Any, optional: bool = False, or_session: bool = Fals
         other than GET, HEAD, OPTIONS and TRACE needs the CSRF token, whether or not the host uses ``CSRFProtect``.
     """
     if len(scopes) == 1 and callable(scopes[0]):
-        return _guarded(scopes[0], _make_guard(optional=optional, or_session=or_session))
+        return _guarded(scopes[0], guard=_make_guard(optional=optional, or_session=or_session))
     return functools.partial(_guarded, guard=_make_guard(*scopes, optional=optional, or_session=or_session))
 
 
@@ -138,7 +140,13 @@ def _make_guard(*scopes: str, optional: bool = False, or_session: bool = False) 
     return Guard(tuple(dict.fromkeys(scopes)), optional, or_session)
 
 
-def _guarded(view: Any, guard: Guard) -> Any:
+def _guarded(*given: Any, guard: Guard) -> Any:
+    if len(given) != 1 or not callable(given[0]):
+        raise TypeError(
+            "token_required decorates one view, and was called without one. To guard every request of a blueprint or"
+            " an application, use require_token: before_request(require_token)."
+        )
+    view = given[0]
     is_async = iscoroutinefunction(view)
 
     @functools.wraps(view)
@@ -210,7 +218,7 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
     if credential is None:
         if guard.optional or (guard.or_session and _is_signed_in(state)):
             return None
-        raise _rejected(state, "disabled" if disabled else "missing", TokenRequired("Send an access token."))
+        raise _rejected(state, "disabled" if disabled else "missing", TokenRequired(MISSING))
     verdict = _check(state, req, credential)
     match = verdict.match
     if match is None or verdict.reason:
@@ -286,7 +294,11 @@ def _credential(state: State, req: Request) -> Secret | None:
 
 
 def _rejected(state: State, reason: str, error: BearerError, token: Token | None = None) -> BearerError:
-    token_rejected.send(state.app, reason=reason, token_id=None if token is None else token.id)
+    token_id = None if token is None else token.id
+    if logger.isEnabledFor(DEBUG):  # without the path, which may hold a secret
+        message = "A request was refused: %s, token %s, %r, endpoint %r"
+        logger.debug(message, reason, token_id, request.method, request.endpoint)
+    token_rejected.send(state.app, reason=reason, token_id=token_id)
     return error
 
 

@@ -1,5 +1,6 @@
 """The refusals of the guard: status, challenge, headers and body (RFC 6750 §3)."""
 
+import logging
 import re
 import string
 from datetime import timedelta
@@ -9,8 +10,8 @@ from flask import Response, jsonify, redirect
 from werkzeug.exceptions import HTTPException
 
 from flask_access_tokens import clock, require_token, token_required, tokens
-from host import REDIRECTED, Host, bearer
-from refusals import BARE, EXPIRED, FORGED, INVALID, assert_refused
+from host import REDIRECTED, Clock, Host, bearer
+from refusals import BARE, EXPIRED, FORGED, INVALID, MISSING, assert_refused
 
 
 @pytest.mark.case("A01", "R1")
@@ -46,13 +47,15 @@ def test_unknown_deleted_expired_and_malformed_tokens_are_refused(
 @pytest.mark.parametrize(
     ("header", "error", "description"),
     [
-        ("", "unauthorized", "Send an access token."),
-        ("Basic x", "unauthorized", "Send an access token."),
+        ("", "unauthorized", MISSING),
+        ("Basic x", "unauthorized", MISSING),
+        (f"Token {FORGED}", "unauthorized", MISSING),
+        (FORGED, "unauthorized", MISSING),
         ("Bearer x", "invalid_token", "The access token is malformed, unknown or no longer valid."),
         (f"Bearer {FORGED}", "invalid_token", "The access token is malformed, unknown or no longer valid."),
         ("Bearer x, Bearer y", "invalid_request", "Send one access token."),
     ],
-    ids=["none", "another scheme", "malformed", "unknown", "two"],
+    ids=["none", "Basic", "another scheme", "no scheme", "malformed", "unknown", "two"],
 )
 def test_the_body_has_the_error_of_the_challenge(host: Host, header: str, error: str, description: str) -> None:
     response = host.client().get("/api", headers={"Authorization": header})
@@ -181,3 +184,44 @@ def test_a_refusal_that_a_later_guard_of_the_same_request_overrides_leaves_no_ch
     answer = host.client().get("/either", headers=bearer(host.generate(scopes=["read"]).secret))
     assert answer.text == "read"
     assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.mark.case("S25")
+def test_a_request_with_its_secret_elsewhere_is_told_the_header_and_hears_nothing_of_its_secret(host: Host) -> None:
+    secret, client = host.generate("ann").secret, host.client()
+    for arguments in (
+        {"headers": {"Authorization": f"Token {secret}"}},
+        {"headers": {"Authorization": secret}},
+        {"auth": ("ann", secret)},
+        {"headers": {"X-API-Key": secret}},
+        {"query_string": {"access_token": secret}},
+    ):
+        response = client.get("/api", **arguments)
+        assert_refused(response, 401, BARE)
+        assert "Authorization: Bearer TOKEN" in response.json["error_description"]
+        assert secret[4:] not in response.text
+    assert re.fullmatch(r"[\x20\x21\x23-\x5B\x5D-\x7E]+", MISSING)  # RFC 6750 §3
+
+
+@pytest.mark.case("S25")
+def test_the_reason_of_each_refusal_is_in_the_log_at_the_debug_level(
+    host: Host, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "flask_access_tokens")
+    client, new = host.client(), host.generate("ann", lifetime_days=1)
+
+    def reason(method: str, path: str, authorization: str = "") -> str:
+        caplog.clear()
+        client.open(f"{path}?password=hush", method=method, headers={"Authorization": authorization})
+        (record,) = caplog.records
+        assert (record.name, record.levelname) == ("flask_access_tokens", "DEBUG")
+        assert new.secret[4:] not in record.getMessage()
+        return record.getMessage()
+
+    assert reason("GET", "/api") == "A request was refused: missing, token None, 'GET', endpoint 'api'"
+    assert reason("GET", "/api", "Bearer x").startswith("A request was refused: malformed, token None")
+    assert reason("GET", "/api", f"Bearer {FORGED}").startswith("A request was refused: unknown, token None")
+    of_scope = f"A request was refused: scope, token {new.token.id}, 'POST', endpoint 'write'"
+    assert reason("POST", "/write", f"Bearer {new.secret}") == of_scope
+    clock.pass_(days=2)
+    assert f": expired, token {new.token.id}" in reason("GET", "/api", f"Bearer {new.secret}")

@@ -57,6 +57,20 @@ def test_an_application_guarded_by_a_plain_call(app: Flask) -> None:
     assert "POST\t/things\tany token" in listed(app)
 
 
+@pytest.mark.case("S25")
+@pytest.mark.parametrize(
+    "hook", [token_required, token_required("read"), partial(token_required, "read")], ids=["bare", "made", "partial"]
+)
+@pytest.mark.parametrize("header", [{}, bearer(str(secret.generate("pat")))], ids=["without", "with"])
+def test_a_decorator_in_place_of_a_plain_call_is_an_error_that_says_what_to_write(
+    app: Flask, hook: Any, header: dict[str, str]
+) -> None:
+    app.before_request(hook)
+    app.get("/things")(lambda: "in")
+    with pytest.raises(TypeError, match=r"before_request\(require_token\)"):
+        app.test_client().get("/things", headers=header)
+
+
 def test_a_guard_on_the_inner_of_two_blueprints_guards_its_own_views_alone(app: Flask) -> None:
     outer, inner = Blueprint("outer", __name__, url_prefix="/outer"), Blueprint("inner", __name__, url_prefix="/inner")
     inner.before_request(require_token)

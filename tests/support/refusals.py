@@ -7,6 +7,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from flask_access_tokens import secret
 from host import Host
 
+MISSING = "Send the access token in this header, and nowhere else: Authorization: Bearer TOKEN"
 BARE = 'Bearer realm="api"'
 INVALID = (
     'Bearer realm="api", error="invalid_token",'

@@ -74,7 +74,7 @@ def test_the_quick_start_runs_as_printed_on_the_wheel(quick_start: str) -> None:
         assert get(asset)
 
     form = get("/access-tokens/new")
-    fields = {name: _value(form, name) for name in ("csrf_token", "nonce", "lifetime_days")}
+    fields = {name: _value(form, name) for name in ("csrf_token", "access_tokens_nonce", "lifetime_days")}
     fields |= {"name": "laptop", "scopes": "reports:read"}
     data = urllib.parse.urlencode(fields).encode()
     with browser.open(f"{quick_start}/access-tokens/new", data) as answer:

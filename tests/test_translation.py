@@ -96,8 +96,8 @@ def test_a_host_s_maximum_lifetime_is_named_in_german(german: Host, most: int) -
 
 def test_a_new_token_and_the_refusal_of_a_second_are_german(german: Host) -> None:
     client = client_of(german)
-    (nonce,) = Page(client.get(NEW)).form("/new").fields["nonce"]
-    form = {"name": "wxyz", "lifetime_days": "7", "nonce": nonce}
+    (nonce,) = Page(client.get(NEW)).form("/new").fields["access_tokens_nonce"]
+    form = {"name": "wxyz", "lifetime_days": "7", "access_tokens_nonce": nonce}
     made = client.post(NEW, data=form)
     assert "Ihr neues Token" in made.text
     assert unexplained(made) == []
@@ -109,7 +109,7 @@ def test_a_new_token_and_the_refusal_of_a_second_are_german(german: Host) -> Non
     full = client.post(NEW, data={"name": "wxyz", "lifetime_days": "7"})
     assert "Sie haben schon 1 Token" in full.text
     assert unexplained(full) == []
-    expired = client.post(NEW, data={**form, "nonce": "broken"})
+    expired = client.post(NEW, data={**form, "access_tokens_nonce": "broken"})
     assert "Dieses Formular ist abgelaufen" in expired.text
     assert unexplained(expired) == []
 

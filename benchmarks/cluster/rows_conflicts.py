@@ -13,7 +13,7 @@ from .hosts import Served, generate, in_process, owned_by, serving_on_each
 from .rows import Clusters, Result
 from .rows_limits import SEES_ALL
 
-NONCE = re.compile(r'name="nonce"[^>]*value="([^"]+)"')
+NONCE = re.compile(r'name="access_tokens_nonce"[^>]*value="([^"]+)"')
 CALLERS = 4
 
 
@@ -31,7 +31,7 @@ def same_form(clusters: Clusters) -> Result:
             person = someone("ann")
             cookie = served[0].sign_in(person)
             nonce = NONCE.search(served[0].call(NEW, cookie=cookie).text)
-            form = {**FORM, "nonce": nonce[1] if nonce else ""}
+            form = {**FORM, "access_tokens_nonce": nonce[1] if nonce else ""}
             answers = at_once(2, lambda n, f=form, c=cookie: served[n].call(NEW, form=f, cookie=c))
             shown = sum(bool(SECRET.search(answer.text)) for answer in answers)
             pair = " and ".join(str(answer.status) for answer in sorted(answers, key=lambda answer: answer.status))

@@ -29,7 +29,8 @@ class _TokenForm(FlaskForm):  # type: ignore[misc]
 
     name = StringField()
     description = StringField()
-    nonce = HiddenField()
+    access_tokens_nonce = HiddenField()
+    """A one-time value. Applications have CSRF tokens of their own in a field "nonce"."""
 
     owner_id: str
     """The owner of the token."""
@@ -46,7 +47,7 @@ class _TokenForm(FlaskForm):  # type: ignore[misc]
 
     def renew_nonce(self) -> None:
         """Give the form a one-time value of its own."""
-        self.nonce.data = signer("form").dumps([uuid.uuid4().hex, self.owner_id, self.maker])
+        self.access_tokens_nonce.data = signer("form").dumps([uuid.uuid4().hex, self.owner_id, self.maker])
 
     def read_nonce(self) -> str | None:
         """Return the one-time value that the form was sent with, or None where it has none.
@@ -64,9 +65,9 @@ class _TokenForm(FlaskForm):  # type: ignore[misc]
             return False
 
     def _signed_nonce(self, max_age: int | None) -> str | None:
-        if not self.nonce.data:
+        if not self.access_tokens_nonce.data:
             return None
-        nonce, *made_for = signer("form").loads(self.nonce.data, max_age=max_age)
+        nonce, *made_for = signer("form").loads(self.access_tokens_nonce.data, max_age=max_age)
         if made_for != [self.owner_id, self.maker]:
             raise BadSignature("This form was made for somebody else.")
         return str(nonce)

@@ -12,7 +12,7 @@ from place import Served
 from scenarios import FORM, NEW, SECRET, race_for_the_last_place, race_to_delete
 
 LIMIT = 3
-NONCE = re.compile(r'name="nonce"[^>]*value="([^"]+)"')
+NONCE = re.compile(r'name="access_tokens_nonce"[^>]*value="([^"]+)"')
 
 
 @pytest.mark.case("E01")
@@ -55,7 +55,7 @@ def test_one_form_sent_twice_at_once_and_once_later_generates_one_token(served: 
     cookie = served.gunicorn.sign_in(ann)
     found = NONCE.search(served.gunicorn.call(NEW, cookie=cookie).text)
     assert found
-    form = {**FORM, "nonce": found[1]}
+    form = {**FORM, "access_tokens_nonce": found[1]}
     answers = at_once(2, lambda _: served.gunicorn.call(NEW, form=form, cookie=cookie))
     answers.append(served.gunicorn.call(NEW, form=form, cookie=cookie))
     assert statuses(answers) == {200: 1, 409: 2}

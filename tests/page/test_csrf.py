@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from flask import session
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from catalogs import NEW, PAGE
+from desk_pages import DESK, DESK_FIND
 from host import Host
 from markup import Page
 from pages import HTMX, SECRET, Make, answer_to_question, delete_path, form_data, is_fragment, names, token_fields
@@ -73,9 +75,12 @@ def test_the_values_of_a_form_that_the_page_did_not_make_are_dropped(protected_h
     bobs = form_data(bob)
     sent: dict[str, Any] = {
         "nobody": {},
-        "another person": {"nonce": bobs["nonce"]},
-        "another site": {"nonce": URLSafeTimedSerializer("guessed").dumps(["x", "ann"])},
-        "another person's session": {"nonce": bobs["nonce"], "csrf_token": bobs["csrf_token"]},
+        "another person": {"access_tokens_nonce": bobs["access_tokens_nonce"]},
+        "another site": {"access_tokens_nonce": URLSafeTimedSerializer("guessed").dumps(["x", "ann"])},
+        "another person's session": {
+            "access_tokens_nonce": bobs["access_tokens_nonce"],
+            "csrf_token": bobs["csrf_token"],
+        },
     }[made_for]
     # The address is the sender's choice as well.
     for headers, status in (({}, 400), (HTMX, 200)):
@@ -118,6 +123,19 @@ def test_the_hosts_own_name_for_the_csrf_field_is_used(make_host: Make) -> None:
     assert client.post(NEW, data=form).status_code == 200
     assert client.post(delete_path(token), data=answer_to_question(client, token)).status_code == 303
     assert names(host) == ["t-new"]
+
+
+@pytest.mark.case("S25")
+def test_the_host_s_csrf_token_may_be_in_a_field_that_is_called_nonce(make_host: Make) -> None:
+    host = make_host(csrf=True, WTF_CSRF_FIELD_NAME="nonce")
+    host.access_tokens.operator_loader(lambda: session.get("person"))
+    client = host.client("ann")
+    form = form_data(client, name="t-new")
+    assert client.post(NEW, data={**form, "nonce": "wrong"}).status_code == 400
+    secret = SECRET.findall(client.post(NEW, data=form).text)[0]
+    sent = {**Page(client.get(DESK)).form("/find").fields, "text": secret}
+    assert "t-new" in client.post(DESK_FIND, data=sent).text
+    assert client.post(DESK_FIND, data={**sent, "nonce": "wrong"}).status_code == 400
 
 
 @pytest.mark.case("D01")

@@ -94,15 +94,15 @@ def test_the_values_of_a_form_that_was_made_for_somebody_else_are_dropped(protec
     olga, otto = host.client("olga"), host.client("otto")
     made = generated_data(olga, "ann", name="t-foreign", scopes=["write"])
     nonce = {
-        "her own page": form_data(olga)["nonce"],
-        "another operator": generated_data(otto, "ann")["nonce"],
-        "another owner": generated_data(olga, "bob")["nonce"],
+        "her own page": form_data(olga)["access_tokens_nonce"],
+        "another operator": generated_data(otto, "ann")["access_tokens_nonce"],
+        "another owner": generated_data(olga, "bob")["access_tokens_nonce"],
         "another site": URLSafeTimedSerializer("guessed").dumps(["x", "ann", "operator\nolga"]),
         "nobody": "",
     }[made_for]
     csrf = {"csrf_token": ""} if made_for == "nobody" else {}
     for headers, status in (({}, 400), (HTMX, 200)):
-        answer = olga.post(FOR_ANN, data={**made, "nonce": nonce, **csrf}, headers=headers)
+        answer = olga.post(FOR_ANN, data={**made, "access_tokens_nonce": nonce, **csrf}, headers=headers)
         assert answer.status_code == status
         assert notice(answer) == "This form has expired. Nothing was changed; please fill it in again."
         assert "t-foreign" not in answer.text
@@ -137,7 +137,7 @@ def test_a_deletion_needs_the_time_at_which_this_operator_was_asked(protected_ho
         f"{asked}x",
         "2026-01-01T00:00:00+00:00",
         answer_to(otto, path)["asked"][0],
-        generated_data(olga, "ann")["nonce"][0],
+        generated_data(olga, "ann")["access_tokens_nonce"][0],
         URLSafeTimedSerializer("guessed", salt="flask-access-tokens.deletion").dumps("2999-01-01T00:00:00+00:00"),
         "a" * 10_000,
     ]

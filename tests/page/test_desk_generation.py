@@ -213,7 +213,7 @@ def test_a_refused_value_comes_back_with_its_error_and_keeps_the_rest(desk_host:
         assert error_of(answer, field)
         again = Page(answer).form("/new")
         assert again.attributes["action"] == FOR_ANN
-        assert again.fields["nonce"] == form["nonce"]
+        assert again.fields["access_tokens_nonce"] == form["access_tokens_nonce"]
         for other in {"name", "reason"} - {field}:
             assert again.fields[other] == [kept[other]]
         assert again.fields["scopes"] == ["write"]
@@ -266,12 +266,12 @@ def test_without_self_service_operators_generate_and_owners_do_not(desk_host: Ho
 
 def test_a_link_fills_in_the_form_and_says_so(desk_host: Host) -> None:
     olga = desk_host.client("olga")
-    link = f"{FOR_ANN}&name=CI&lifetime_days=7&scopes=read&scopes=none&reason=forged&nonce=x"
+    link = f"{FOR_ANN}&name=CI&lifetime_days=7&scopes=read&scopes=none&reason=forged&access_tokens_nonce=x"
     answer = olga.get(link)
     assert "A link filled in this form." in answer.text
     form = Page(answer).form("/new")
     assert (form.fields["name"], form.fields["scopes"], form.fields["reason"]) == (["CI"], ["read"], [""])
-    assert form.fields["nonce"] != ["x"]
+    assert form.fields["access_tokens_nonce"] != ["x"]
     refused = olga.post(form.attributes["action"], data={**form.fields, "lifetime_days": "0"})
     assert "A link filled in this form." in refused.text
     assert olga.post(form.attributes["action"], data=form.fields).status_code == 200

@@ -217,5 +217,10 @@ def test_a_form_of_one_application_is_worth_nothing_in_another(make_host: Make) 
     form = generated_data(north.client("olga"), "ann")
     olga = south.client("olga")
     own = generated_data(olga, "ann")
-    assert olga.post(f"{DESK_NEW}?owner=ann", data={**own, "nonce": form["nonce"]}).status_code == 400
+    assert (
+        olga.post(
+            f"{DESK_NEW}?owner=ann", data={**own, "access_tokens_nonce": form["access_tokens_nonce"]}
+        ).status_code
+        == 400
+    )
     assert south.rows() == []

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask, g, jsonify, request
+from flask import Flask, abort, g, jsonify, request, session
+from jinja2 import DictLoader
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
@@ -14,7 +15,18 @@ from catalogs import NEW, PAGE
 from flask_access_tokens import token_required
 from host import Host, bearer
 from markup import Page
-from pages import HTMX, NOBODY, SECRET, Make, delete_path, form_data, layout, shown_names, token_fields
+from pages import (
+    HTMX,
+    NOBODY,
+    SECRET,
+    Make,
+    answer_to_question,
+    delete_path,
+    form_data,
+    layout,
+    shown_names,
+    token_fields,
+)
 
 
 def test_the_page_is_served_under_the_configured_url_prefix(make_host: Make) -> None:
@@ -187,7 +199,7 @@ def test_a_refused_form_keeps_the_pending_changes_of_a_hook(recording_host: Host
     form = form_data(client)
     refused = [
         (NEW, form, 409),
-        (NEW, {**form, "nonce": ""}, 422),
+        (NEW, {**form, "access_tokens_nonce": ""}, 422),
         (NEW, {"name": ""}, 422),
         (delete_path(NOBODY), {}, 404),
     ]
@@ -235,3 +247,26 @@ def test_the_curl_command_uses_a_route_that_the_new_token_may_call(host: Host) -
     client = host.client("ann")
     assert "http://localhost/api" in client.post(NEW, data=token_fields("t-a")).text
     assert "http://localhost/a-reports" in client.post(NEW, data=token_fields("t-b", scopes="read")).text
+
+
+@pytest.mark.case("S25")
+def test_a_host_with_csrf_tokens_of_its_own_adds_them_to_the_forms(make_host: Make) -> None:
+    host = make_host()
+    package = host.app.jinja_env.loader
+    assert package is not None
+    (ours, _, _) = package.get_source(host.app.jinja_env, "access_tokens/_hidden_fields.html")
+    field = '<input type="hidden" name="nonce" value="{{ session.nonce }}">'
+    host.app.jinja_loader = DictLoader({"access_tokens/_hidden_fields.html": ours + field})
+
+    @host.app.before_request
+    def check_nonce() -> None:
+        session.setdefault("nonce", "of this session")
+        if request.method == "POST" and request.form.get("nonce") != session["nonce"]:
+            abort(403)
+
+    client = host.client("ann")
+    form = form_data(client, name="t-new")
+    assert client.post(NEW, data={**form, "nonce": ""}).status_code == 403
+    secret = SECRET.findall(client.post(NEW, data=form).text)[0]
+    (token,) = [found for found in [host.find(secret)] if found]
+    assert client.post(delete_path(token), data=answer_to_question(client, token)).status_code == 303

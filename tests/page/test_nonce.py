@@ -70,9 +70,9 @@ def test_a_form_is_valid_only_for_the_person_who_opened_it(host: Host) -> None:
 def test_an_invalid_nonce_counts_as_an_expired_form(host: Host) -> None:
     client = host.client("ann")
     form = form_data(client)
-    (nonce,) = form["nonce"]
+    (nonce,) = form["access_tokens_nonce"]
     for broken in (f"{nonce}x", nonce[::-1], "x", ".", "..", "é", "\x00", "W10.x.y", "a" * 10_000):
-        answer = client.post(NEW, data={**form, "nonce": broken, "name": "t-typed"})
+        answer = client.post(NEW, data={**form, "access_tokens_nonce": broken, "name": "t-typed"})
         assert answer.status_code == 400
         assert "expired" in answer.text
         assert "t-typed" not in answer.text
@@ -83,7 +83,7 @@ def test_a_refused_form_keeps_its_nonce(host: Host) -> None:
     client = host.client("ann")
     form = form_data(client, lifetime_days="x")
     corrected = Page(client.post(NEW, data=form)).form("/new").fields
-    assert corrected["nonce"] == form["nonce"]
+    assert corrected["access_tokens_nonce"] == form["access_tokens_nonce"]
     assert client.post(NEW, data={**corrected, "lifetime_days": "7"}).status_code == 200
 
 

@@ -61,7 +61,7 @@ def test_a_prefilled_form_says_so_before_its_fields_and_marks_what_the_link_chos
     [
         "",
         "q=CI&status=active&sort=name&page=2",
-        "owner=bob&nonce=x&csrf_token=x&days=30&scope=read",
+        "owner=bob&access_tokens_nonce=x&csrf_token=x&days=30&scope=read",
         "name=&description=+&lifetime_days=&scopes=",
         "lifetime_days=365",
         "scopes=admin&scopes=READ",

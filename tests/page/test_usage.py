@@ -79,7 +79,7 @@ def test_a_route_that_another_one_hides_counts_as_none(host: Host) -> None:
 def test_a_form_keeps_its_warning_after_an_error(host: Host) -> None:
     guard(host, api="read")
     client = host.client("ann")
-    for sent, status in (({"name": ""}, 422), (token_fields("t-a", nonce="x"), 400)):
+    for sent, status in (({"name": ""}, 422), (token_fields("t-a", access_tokens_nonce="x"), 400)):
         answer = client.post(NEW, data=sent)
         assert answer.status_code == status
         assert SCOPE_NEEDED in Page(answer).text

@@ -48,6 +48,7 @@ class AccessTokens:
         active: Any = None,
         model: type[AccessTokenMixin] | None = None,
     ) -> None:
+        _validate_order(app, db)
         self._given = db, owner, active, model
         self._model = model
         if model is None and (db is not None or owner is not None):
@@ -72,10 +73,12 @@ class AccessTokens:
         :param owner: the mapped column that identifies an owner.
         :param active: the SQL expression that says whether an owner may act.
         :param model: the host's own model.
-        :raises TypeError: if ``owner`` is not a mapped column, or ``active`` is not an SQL expression.
-        :raises ValueError: for an owner, a model or a configuration that cannot work.
+        :raises TypeError: if ``owner`` is not a mapped column, ``active`` is not an SQL expression, or the arguments are
+            in another order.
+        :raises ValueError: for an owner, a model, a configuration or a blueprint of the host's that cannot work.
         :raises RuntimeError: where there is no database object, or the application is set up already.
         """
+        _validate_order(app, db)
         if "access_tokens" in app.extensions:
             raise RuntimeError("Access tokens are already set up on this application: call init_app once.")
         given_db, given_owner, given_active, given_model = self._given
@@ -88,6 +91,12 @@ class AccessTokens:
         for key, value in {**DEFAULTS, **_WTF_DEFAULTS}.items():
             app.config.setdefault(key, value)
         check_config(app.config)
+        for name in (views.blueprint.name, endpoints.blueprint.name):
+            if name in app.blueprints:
+                raise ValueError(
+                    f'This application has a blueprint "{name}" of its own. Give it another name: this one is for the'
+                    " routes of the extension."
+                )
         model = model or given_model or _default_model(db, owner)
         if owner is not None:
             owners.validate_owner(model, owner)
@@ -147,6 +156,12 @@ class AccessTokens:
         """Register ``(owner_id: str) -> iterable of scope names``: what an owner may grant. By default all scopes."""
         self._loaders.scopes = load
         return load
+
+
+def _validate_order(app: Any, db: Any) -> None:
+    if isinstance(db, Flask) or not (app is None or isinstance(app, Flask)):
+        wrong = f"app is a {type(app).__name__} and db a {type(db).__name__}"
+        raise TypeError(f"{wrong}. Pass the application first: AccessTokens(app, db).")
 
 
 def _database_url(app: Flask, table: Any) -> str:

@@ -129,9 +129,12 @@ def validate_lifetime(days: int) -> int:
     :param days: whole days, or -1 for a token that never expires.
     :raises TokenRefused: where the host does not allow it.
     """
+    if type(days) is not int:
+        message = f"lifetime_days is a {type(days).__name__}. Give a whole number of days as an int."
+        raise TokenRefused(message, "lifetime_days")
     most = max_lifetime()
     bound = MAX_DAYS if most == UNLIMITED else most
-    if type(days) is int and (1 <= days <= bound or days == most == UNLIMITED):
+    if 1 <= days <= bound or days == most == UNLIMITED:
         return days
     raise TokenRefused(lifetime_range(), "lifetime_days")
 
@@ -218,13 +221,15 @@ def validate_scopes(owner_id: str, scopes: Iterable[str]) -> tuple[str, ...]:
     wanted = list(scopes)
     if not wanted:
         return ()
-    allowed = current_state().allowed_scopes(owner_id)
+    state = current_state()
+    declared, allowed = list(state.scopes), state.allowed_scopes(owner_id)
     for scope in wanted:
+        if scope not in declared:
+            problem = f"ACCESS_TOKENS_SCOPES does not declare the scope {scope!r:.80}. It declares"
+            raise TokenRefused(f"{problem}: {', '.join(declared) or 'none'}.", "scopes")
         if scope not in allowed:
-            raise TokenRefused(
-                _("You can't grant one of the requested scopes. Select from those listed."),
-                "scopes",
-            )
+            problem = f"This owner may not grant the scope {scope!r}. The scopes loader returns, of those declared"
+            raise TokenRefused(f"{problem}: {', '.join(allowed) or 'none'}.", "scopes")
     if len(set(wanted)) != len(wanted):
         raise TokenRefused(_("A scope was selected twice. Select each once."), "scopes")
     return tuple(scope for scope in allowed if scope in wanted)

@@ -111,8 +111,9 @@ def validate_prefixes(configured: object) -> tuple[str, ...]:
     for prefix in prefixes:
         if not isinstance(prefix, str) or len(prefix) > MAX_PREFIX_LENGTH or not _PREFIX.fullmatch(prefix):
             raise ValueError(
-                f"ACCESS_TOKENS_PREFIX {prefix!r} cannot be used: set up to {MAX_PREFIX_LENGTH} ASCII letters and"
-                " digits that begin with a letter; words may be joined by one underscore."
+                f"ACCESS_TOKENS_PREFIX is {prefix!r}. Set 1 to {MAX_PREFIX_LENGTH} ASCII letters and digits, a letter"
+                " first, with no blanks. Single underscores may join words, such as 'my_app'; the underscore after it"
+                " is added."
             )
     return tuple(prefixes)
 

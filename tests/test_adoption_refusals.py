@@ -78,7 +78,7 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
         ("expires_at", NOW + timedelta(days=90, microseconds=1), "later than 90 days"),
         ("name", "", "Enter a name"),
         ("description", "two\nlines", "Use one line"),
-        ("scopes", ["all"], "requested scopes"),
+        ("scopes", ["all"], "does not declare the scope 'all'"),
     ],
 )
 def test_a_value_that_is_not_allowed_stores_nothing(

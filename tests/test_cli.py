@@ -84,7 +84,9 @@ def test_an_invalid_owner_scope_or_limit_is_refused(host: Host) -> None:
     host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 1
     assert_refused(host.call("generate", "", "CI"), "owner ID")
     assert_refused(host.call("generate", "a\nb", "CI"), "owner ID")
-    assert_refused(host.call("generate", "ann", "CI", "--scope", "everything"), "scope")
+    assert_refused(
+        host.call("generate", "ann", "CI", "--scope", "everything"), "'everything'. It declares: read, write."
+    )
     assert_refused(host.call("generate", "ann", "CI", "--scope", "read write"), "scope")
     host.generate("ann")
     assert_refused(host.call("generate", "ann", "CI"), "1 token")

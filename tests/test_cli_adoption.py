@@ -173,7 +173,7 @@ def test_after_twenty_lines_with_one_reason_the_others_are_counted(adopting: Hos
             '{"owner_id": 1, "secret": "9b2f6c1ed07a4853b6e41fa2c5d8039e", "created_at": 7}',
             "line 1: created_at is not",
         ),
-        ('{"owner_id": 1, "secret": "9b2f6c1ed07a4853b6e41fa2c5d8039e", "scopes": [[]]}', "line 1: You can't grant"),
+        ('{"owner_id": 1, "secret": "9b2f6c1ed07a4853b6e41fa2c5d8039e", "scopes": [[]]}', "line 1: A scope is not"),
         ('{"owner_id": 1, "secret": "9b2f6c1ed07a4853b6e41fa2c5d8039e", "name": 7}', "line 1: This must be text."),
     ],
 )
@@ -195,9 +195,12 @@ def test_a_uuid_needs_the_flag(adopting: Host) -> None:
     assert adopting.client().get("/api", headers=bearer(uuid)).status_code == 200
 
 
-def test_an_unknown_scope_is_answered_with_the_declared_ones(adopting: Host) -> None:
-    ran = adopting.call("adopt", "-", stdin=f"owner_id,secret,scopes\nann,{key()},all")
-    assert ran.stderr.endswith("Select from those listed. The declared scopes are: read, write.\n")
+def test_an_unknown_scope_is_answered_with_the_declared_ones_and_not_repeated(adopting: Host) -> None:
+    mixed_up = key()
+    ran = adopting.call("adopt", "-", stdin=f"owner_id,secret,scopes\nann,{key()},{mixed_up}\nann,{key()},read read")
+    reason = "A scope is not declared, not granted to this owner, or there twice. Declared are: read, write."
+    assert ran.stderr.endswith(f"  lines 2, 3: {reason}\n")
+    assert mixed_up not in ran.stderr
 
 
 def test_the_scopes_loader_is_not_asked_about_an_owner_who_does_not_exist() -> None:

@@ -80,6 +80,16 @@ def test_an_invalid_setting_raises_at_setup_and_is_named(key: str, value: object
         AccessTokens(app, SQLAlchemy(app))
 
 
+@pytest.mark.case("S25")
+@pytest.mark.parametrize("prefix", ["pat_", " pat", "my app", "my-app", "1pat", "a__b", "x" * 33])
+def test_a_prefix_that_cannot_be_used_is_refused_with_every_rule(prefix: str) -> None:
+    app = application(ACCESS_TOKENS_PREFIX=prefix)
+    with pytest.raises(ValueError, match=f"^ACCESS_TOKENS_PREFIX is {prefix!r}") as refused:
+        AccessTokens(app, SQLAlchemy(app))
+    for rule in ("letters and digits", "such as 'my_app'", "no blanks", "the underscore after it is added", "1 to 32"):
+        assert rule in str(refused.value)
+
+
 @pytest.mark.case("S19")
 @pytest.mark.parametrize("text", ["True", "true", "False", "yes", "1", "", "0"])
 def test_a_flag_from_an_environment_variable_is_refused_with_how_to_convert_it(text: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask
+from flask import Blueprint, Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy_lite import SQLAlchemy as Lite
@@ -99,6 +99,29 @@ def test_setting_up_twice_is_an_error() -> None:
     access_tokens = AccessTokens(app, SQLAlchemy(app))
     with pytest.raises(RuntimeError, match="once"):
         access_tokens.init_app(app)
+
+
+@pytest.mark.case("S25")
+def test_arguments_in_the_wrong_order_are_an_error_with_the_right_one() -> None:
+    app, db = application(), SQLAlchemy()
+    expected = pytest.raises(TypeError, match=r"the application first: AccessTokens\(app, db\)")
+    for wrong in ({"app": db, "db": app}, {"app": db}, {"db": app}):
+        with expected:
+            AccessTokens(**wrong)
+        with expected:
+            AccessTokens().init_app(**{"app": app, **wrong})
+
+
+@pytest.mark.case("S25")
+@pytest.mark.parametrize("name", ["access_tokens", "access_tokens_api"])
+def test_a_blueprint_of_the_host_s_with_the_name_of_ours_is_an_error_by_name(name: str) -> None:
+    app = application()
+    app.register_blueprint(Blueprint(name, __name__))
+    with pytest.raises(
+        ValueError, match=f'^This application has a blueprint "{name}" of its own. Give it another name'
+    ):
+        AccessTokens(app, SQLAlchemy(app))
+    assert "access_tokens" not in app.extensions
 
 
 def test_a_host_table_with_the_package_s_table_name_is_a_clear_error() -> None:

@@ -133,10 +133,17 @@ def test_a_description_that_is_not_one_line_of_255_characters_is_refused(
     assert refused(host, "description", description=description) == message
 
 
-@pytest.mark.parametrize("days", [0, -2, 10**12, 100_000, True, False, 1.0, "30", "", float("nan"), b"1"])
+@pytest.mark.parametrize("days", [0, -2, 10**12, 100_000])
 def test_a_lifetime_out_of_bounds_is_refused_and_the_message_has_the_range(host: Host, days: Any) -> None:
     message = refused(host, "lifetime_days", lifetime_days=days)
     assert message == "Enter 1 to 99,999 days, or -1 for no expiration."
+
+
+@pytest.mark.case("S25")
+@pytest.mark.parametrize("days", [True, False, 1.0, "30", "", float("nan"), b"1"])
+def test_a_lifetime_that_is_not_an_int_is_refused_by_its_type(host: Host, days: Any) -> None:
+    message = refused(host, "lifetime_days", lifetime_days=days)
+    assert message == f"lifetime_days is a {type(days).__name__}. Give a whole number of days as an int."
 
 
 @pytest.mark.case("F07")
@@ -181,11 +188,22 @@ def test_the_default_lifetime_keeps_within_the_bounds(
     assert expires == (None if days is None else clock.moment + timedelta(days=days))
 
 
-def test_a_scope_that_is_not_declared_not_granted_or_named_twice_is_refused(host: Host) -> None:
+@pytest.mark.case("S25")
+def test_a_scope_that_is_not_declared_or_not_granted_is_refused_by_name(host: Host) -> None:
     host.access_tokens.scopes_loader(lambda owner_id: ["read", "elsewhere"])
-    unknown = "You can't grant one of the requested scopes. Select from those listed."
-    for scopes in (["write"], ["other"], ["elsewhere"], [""], ["read "], ["READ"], [None], [["read"]]):
-        assert refused(host, "scopes", scopes=scopes) == unknown
+    for scope in ("other", "elsewhere", "", "read ", "READ", None, ["read"]):
+        message = refused(host, "scopes", scopes=["read", scope])
+        assert message == f"ACCESS_TOKENS_SCOPES does not declare the scope {scope!r}. It declares: read, write."
+    assert len(refused(host, "scopes", scopes=["x" * 1_000_000])) < 200
+    message = refused(host, "scopes", scopes=["read", "write"])
+    assert message == "This owner may not grant the scope 'write'. The scopes loader returns, of those declared: read."
+    host.access_tokens.scopes_loader(lambda owner_id: [])
+    assert refused(host, "scopes", scopes=["read"]).endswith("declared: none.")
+    host.app.config["ACCESS_TOKENS_SCOPES"] = {}
+    assert refused(host, "scopes", scopes=["read"]).endswith("the scope 'read'. It declares: none.")
+
+
+def test_a_scope_that_is_named_twice_is_refused(host: Host) -> None:
     assert refused(host, "scopes", scopes=["read", "read"]) == "A scope was selected twice. Select each once."
 
 

@@ -90,10 +90,7 @@ def test_a_hint_is_the_prefix_an_ellipsis_and_the_last_four_characters() -> None
 def test_a_prefix_that_breaks_the_form_is_refused(prefix: object) -> None:
     with pytest.raises(ValueError, match="ACCESS_TOKENS_PREFIX") as error:
         secret.validate_prefixes(["fine", prefix])
-    assert str(error.value) == (
-        f"ACCESS_TOKENS_PREFIX {prefix!r} cannot be used: set up to 32 ASCII letters and digits that begin with a"
-        " letter; words may be joined by one underscore."
-    )
+    assert str(error.value).startswith(f"ACCESS_TOKENS_PREFIX is {prefix!r}. Set 1 to 32 ASCII letters and digits,")
 
 
 @pytest.mark.parametrize("configured", [["new", "my_old"], ("new", "my_old")])
@@ -235,5 +232,5 @@ def test_a_pepper_s_name_in_the_scheme_does_not_reveal_the_pepper() -> None:
 
 def test_a_prefix_may_have_32_characters_and_no_more() -> None:
     assert secret.validate_prefixes("p" * 32) == ("p" * 32,)
-    with pytest.raises(ValueError, match="set up to 32"):
+    with pytest.raises(ValueError, match="Set 1 to 32"):
         secret.validate_prefixes("p" * 33)

@@ -12,7 +12,8 @@ import click
 
 from ..adoption import Entry, adopt_all
 from ..secret import Digest, Secret
-from .group import commands, refusal_text, report_errors
+from ..state import current_state
+from .group import commands, report_errors
 
 DEFAULT_NAME = "Adopted key"
 
@@ -37,13 +38,21 @@ def adopt(file: BinaryIO, dry_run: bool, allow_uuid4: bool) -> None:
     """
     lines, entries, problems = _read(file)
     outcome = adopt_all(entries, allow_uuid4=allow_uuid4, dry_run=dry_run or bool(problems))
-    problems = sorted(problems + [(lines[place], refusal_text(refused)) for place, refused in outcome.problems])
+    problems = sorted(problems + [(lines[place], _reason(refused)) for place, refused in outcome.problems])
     if problems:
         raise click.ClickException("\n".join(["Nothing was adopted. Correct these lines:", *_by_reason(problems)]))
     if dry_run:
         click.echo(f"{outcome.adopted} would be adopted, {outcome.present} already there. Nothing was stored.")
     else:
         click.echo(f"{outcome.adopted} adopted, {outcome.present} already there.")
+
+
+def _reason(refused: ValueError) -> str:
+    """Return why an entry cannot be adopted, without a scope: if columns were mixed up, it may be a secret."""
+    if getattr(refused, "field", None) != "scopes":
+        return str(refused)
+    declared = ", ".join(current_state().scopes) or "none"
+    return f"A scope is not declared, not granted to this owner, or there twice. Declared are: {declared}."
 
 
 def _by_reason(problems: list[tuple[int, str]]) -> Iterator[str]:

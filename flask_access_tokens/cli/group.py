@@ -9,7 +9,6 @@ import click
 from flask.cli import AppGroup
 
 from .. import tokens
-from ..state import current_state
 from ..store.connections import error_summary
 
 _FORMULA = tuple("=+-@＝＋－＠")
@@ -28,18 +27,11 @@ def report_errors(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except ValueError as refused:
-            raise click.ClickException(refusal_text(refused)) from None
+            raise click.ClickException(str(refused)) from None
         except tokens.StoreError as error:
             raise click.ClickException(f"The token store cannot be used: {error_summary(error)}") from None
 
     return run  # type: ignore[return-value]
-
-
-def refusal_text(refused: ValueError) -> str:
-    """Return why a request was refused, with the declared scopes where it was for its scopes."""
-    of_scopes = getattr(refused, "field", None) == "scopes"
-    declared = f" The declared scopes are: {', '.join(current_state().scopes)}." if of_scopes else ""
-    return f"{refused}{declared}"
 
 
 def no_such_token(owner_id: str) -> click.ClickException:

@@ -14,6 +14,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from .. import policy
 from ..policy import TokenRefused
 from ..state import current_state
+from ..texts import gettext as _
 from ..tokens import Token
 from .signed import signer
 
@@ -90,6 +91,8 @@ class GenerateForm(_TokenForm):
         def validate(scopes: Iterable[str]) -> tuple[str, ...]:
             return policy.validate_scopes(self.owner_id, scopes)
 
+        if not set(field.data or ()) <= dict(field.choices).keys():
+            raise ValidationError(_("You can't grant one of the requested scopes. Select from those listed."))
         valid(validate, field.data or [])
 
 

@@ -147,13 +147,14 @@ REFUSED_SCOPES = [
 ]
 
 
-@pytest.mark.case("B22")
+@pytest.mark.case("B22", "S25")
 def test_a_scope_that_is_not_offered_or_is_repeated_is_refused(host: Host) -> None:
     for scopes in REFUSED_SCOPES:
         answer = send(host, scopes=scopes)
         assert answer.status_code == 422, scopes
         text = Page(answer).text
         assert "You can't grant one of the requested scopes." in text or "A scope was selected twice." in text
+        assert "ACCESS_TOKENS_SCOPES" not in text
     assert held(host) == []
 
 

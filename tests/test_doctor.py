@@ -91,32 +91,11 @@ def test_a_missing_secret_key_is_found(host: Host, key: Any) -> None:
     assert found(host.app).keys() == {"secret-key-missing"}
 
 
-KNOWN = ["dev", "Secret", "change-me", "super secret key", "you-will-never-guess", '_5#y2L"F4Q8z\n\xec]/']
-KNOWN += ["192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf", "A0Zr98j/3yX R~XHH!jmN]LWX/,?RT"]
-
-
-@pytest.mark.parametrize("key", [*KNOWN, b'_5#y2L"F4Q8z\n\xec]/'], ids=range(len(KNOWN) + 1))
-def test_a_secret_key_that_anyone_can_look_up_is_found_and_not_repeated(host: Host, key: Any) -> None:
-    host.app.config["SECRET_KEY"] = key
-    messages = found(host.app)
-    assert messages.keys() == {"secret-key-known"}
-    assert str(key) not in messages["secret-key-known"]
-
-
-def test_a_secret_key_of_less_than_16_bytes_is_found_and_not_repeated(host: Host) -> None:
-    host.app.config["SECRET_KEY"] = "kx7-q2m-v9z-t4"
-    messages = found(host.app)
-    assert messages.keys() == {"secret-key-short"}
-    assert "14 bytes" in messages["secret-key-short"]
-    assert "kx7" not in messages["secret-key-short"]
-    for enough in ("kx7-q2m-v9z-t4-b", "éééééééé", b"\x00\x9f" * 8):
-        host.app.config["SECRET_KEY"] = enough
+@pytest.mark.case("S25")
+def test_the_strength_of_a_secret_key_is_not_judged(host: Host) -> None:
+    for key in ("dev", b"change-me"):
+        host.app.config.update(SECRET_KEY=key, SECRET_KEY_FALLBACKS=["short"])
         assert found(host.app) == {}
-
-
-def test_a_short_key_among_the_fallbacks_is_found(host: Host) -> None:
-    host.app.config["SECRET_KEY_FALLBACKS"] = ["kx7-q2m-v9z-t4"]
-    assert "SECRET_KEY_FALLBACKS" in found(host.app)["secret-key-short"]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +103,6 @@ def test_a_short_key_among_the_fallbacks_is_found(host: Host) -> None:
     [
         ("SESSION_COOKIE_SECURE", False, "cookie-secure"),
         ("SESSION_COOKIE_HTTPONLY", False, "cookie-httponly"),
-        ("SESSION_COOKIE_SAMESITE", None, "cookie-samesite"),
-        ("SESSION_COOKIE_SAMESITE", "None", "cookie-samesite"),
     ],
 )
 def test_a_flag_of_the_session_cookie_that_is_not_set_is_found(host: Host, flag: str, value: Any, code: str) -> None:

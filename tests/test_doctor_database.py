@@ -112,12 +112,14 @@ def test_a_session_that_needs_a_request_is_a_failed_check_and_no_lost_database(h
     assert messages["check-failed"].startswith("The check of the connection to the database failed (RuntimeError).")
 
 
-def test_foreign_keys_that_sqlite_does_not_enforce_are_found(tmp_path: Path) -> None:
+def test_foreign_keys_that_sqlite_does_not_enforce_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = OwnedHost(f"sqlite:///{tmp_path / 'host.sqlite3'}")
     host.app.config.update(SOUND)
     messages = found(host.app)
     assert messages.keys() == {"foreign-keys-off"}
-    assert "PRAGMA foreign_keys = ON" in messages["foreign-keys-off"]
+    assert "PRAGMA foreign_keys = ON on each new connection: the guide" in messages["foreign-keys-off"]
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    assert found(host.app) == {}
     with host.app.app_context():
         host.db.engine.dispose()
 

@@ -13,7 +13,7 @@ from ..store.uses import try_update
 from .accounts import account_findings, session_id_findings
 from .guards import guard_findings, route_findings
 from .peppers import pepper_findings
-from .session import cookie_findings, key_findings
+from .session import session_findings
 
 Check = Callable[[State], Iterable[Finding]]
 
@@ -81,8 +81,7 @@ _OF_APPLICATION: dict[str, Check] = {
     "routes": route_findings,
     "accounts": account_findings,
     "settings": setting_findings,
-    "secret key": key_findings,
-    "session cookie": cookie_findings,
+    "session": session_findings,
 }
 _OF_CONNECTIONS: dict[str, Check] = {
     "settings of the database": settings_findings,

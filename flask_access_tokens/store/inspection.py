@@ -238,15 +238,20 @@ def _action(ondelete: str | None) -> str:
 
 def _migration(state: State, act: str, what: str) -> str:
     """Return what to do about a difference that Alembic finds."""
-    generate, apply = (
-        ("flask db migrate", "flask db upgrade")
-        if "migrate" in state.app.extensions
-        else ("alembic revision --autogenerate", "alembic upgrade head")
-    )
-    return f'Generate a migration unless there is one ({generate} -m "{act} {what}"), and apply it ({apply}).'
+    if "migrate" not in state.app.extensions:
+        return _without_flask_migrate(act)
+    generate = f'flask db migrate -m "{act} {what}"'
+    return f"Generate a migration unless there is one ({generate}), and apply it (flask db upgrade)."
 
 
 def _own_migration(state: State, act: str, what: str) -> str:
     """Return what to do about a difference that Alembic may not find."""
-    command = "flask db revision" if "migrate" in state.app.extensions else "alembic revision"
-    return f'Write a migration ({command} -m "{act} {what}"), and apply it.'
+    if "migrate" not in state.app.extensions:
+        return _without_flask_migrate(act)
+    return f'Write a migration (flask db revision -m "{act} {what}"), and apply it (flask db upgrade).'
+
+
+def _without_flask_migrate(act: str) -> str:
+    if act == "Create":
+        return "Create it, with your migrations or create_all()."
+    return "Change the database accordingly, with your migrations."

@@ -35,7 +35,7 @@ def test_a_sound_host_with_owner_is_silent(database_url: str) -> None:
 
 
 def test_each_finding_is_a_line_with_a_code_and_what_to_do(make_host: Callable[..., Host]) -> None:
-    host = make_host(**SOUND | {"SECRET_KEY": "dev", "SESSION_COOKIE_SECURE": False})
+    host = make_host(**SOUND | {"SECRET_KEY": "", "SESSION_COOKIE_SECURE": False})
     host.app.config["ACCESS_TOKENS_PEPPERS"] = ["lost"]
     host.generate()
     host.app.config["ACCESS_TOKENS_PEPPERS"] = []
@@ -43,7 +43,7 @@ def test_each_finding_is_a_line_with_a_code_and_what_to_do(make_host: Callable[.
     assert ran.exit_code == as_json.exit_code == 1
     assert ran.stderr == as_json.stderr == ""
     lines = [line.split("\t") for line in ran.stdout.splitlines()]
-    assert [code for code, _ in lines] == ["secret-key-known", "cookie-secure", "pepper-missing"]
+    assert [code for code, _ in lines] == ["secret-key-missing", "cookie-secure", "pepper-missing"]
     assert [json.loads(line) for line in as_json.stdout.splitlines()] == [
         {"code": code, "message": message} for code, message in lines
     ]

@@ -11,7 +11,6 @@ from host import SEPARATE_STDERR
 SOUND: dict[str, Any] = {
     "SECRET_KEY": "8f42a73054b1749f8f58848be5e6502c",
     "SESSION_COOKIE_SECURE": True,
-    "SESSION_COOKIE_SAMESITE": "Lax",
 }
 """The configuration of a host in production."""
 

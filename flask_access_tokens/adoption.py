@@ -232,7 +232,7 @@ def _validate_expiry(value: datetime | None, moment: datetime) -> datetime | Non
 
 def _validate_time(value: datetime, name: str) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise TokenRefused(f"{name} has no time zone. Give an aware datetime, for example in UTC.", name)
+        raise TokenRefused(f"{name} is not an aware datetime. Give one with a time zone, such as UTC.", name)
     try:
         time = clock.as_utc(value)
     except OverflowError:

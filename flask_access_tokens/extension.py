@@ -91,12 +91,8 @@ class AccessTokens:
         for key, value in {**DEFAULTS, **_WTF_DEFAULTS}.items():
             app.config.setdefault(key, value)
         check_config(app.config)
-        for name in (views.blueprint.name, endpoints.blueprint.name):
-            if name in app.blueprints:
-                raise ValueError(
-                    f'This application has a blueprint "{name}" of its own. Give it another name: this one is for the'
-                    " routes of the extension."
-                )
+        for name in app.blueprints.keys() & {views.blueprint.name, endpoints.blueprint.name}:
+            raise ValueError(f'This application has a blueprint "{name}" of its own. Give it another name.')
         model = model or given_model or _default_model(db, owner)
         if owner is not None:
             owners.validate_owner(model, owner)
@@ -160,8 +156,8 @@ class AccessTokens:
 
 def _validate_order(app: Any, db: Any) -> None:
     if isinstance(db, Flask) or not (app is None or isinstance(app, Flask)):
-        wrong = f"app is a {type(app).__name__} and db a {type(db).__name__}"
-        raise TypeError(f"{wrong}. Pass the application first: AccessTokens(app, db).")
+        given = f"app is a {type(app).__name__}, and db a {type(db).__name__}"
+        raise TypeError(f"{given}. Pass the application first: AccessTokens(app, db).")
 
 
 def _database_url(app: Flask, table: Any) -> str:

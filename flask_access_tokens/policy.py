@@ -36,14 +36,16 @@ class TokenRefused(ValueError):
         self.field = field
 
 
-def validate_owner_id(owner_id: object) -> str:
+def validate_owner_id(owner_id: object, name: str = "An owner ID") -> str:
     """Return an owner ID as text.
 
     :param owner_id: an int, a UUID or text.
+    :param name: what the error calls it.
     :raises ValueError: for anything else, and for text that databases do not all compare alike.
     """
     if isinstance(owner_id, bool) or not isinstance(owner_id, (int, str, uuid.UUID)):
-        raise ValueError(f"An owner ID is an int, a UUID or a string, not {type(owner_id).__name__}.")
+        kind = type(owner_id).__name__
+        raise ValueError(f"{name} is an int, a UUID or a string, not {kind}. Pass one, such as user.id.")
     # Members of an enumeration stand for their value here, not for their name.
     text = (
         str.__str__(owner_id)
@@ -52,7 +54,7 @@ def validate_owner_id(owner_id: object) -> str:
     )
     if not text or text != text.strip() or len(text) > MAX_OWNER_LENGTH or has_unsafe_characters(text):
         raise ValueError(
-            f"An owner ID is 1 to {MAX_OWNER_LENGTH} characters on one line, without surrounding blanks:"
+            f"{name} is 1 to {MAX_OWNER_LENGTH} characters on one line, without surrounding blanks:"
             " databases compare those differently."
         )
     return text
@@ -64,7 +66,7 @@ def validate_actor(by: object) -> str | None:
     :param by: the ID of an owner or of an operator, or another word for who acts.
     :raises ValueError: where it does not have the form of an owner ID.
     """
-    return None if by is None else validate_owner_id(by)
+    return None if by is None else validate_owner_id(by, "by")
 
 
 def validate_name(name: str) -> str:
@@ -130,7 +132,7 @@ def validate_lifetime(days: int) -> int:
     :raises TokenRefused: where the host does not allow it.
     """
     if type(days) is not int:
-        message = f"lifetime_days is a {type(days).__name__}. Give a whole number of days as an int."
+        message = f"lifetime_days is of type {type(days).__name__}. Give a whole number of days as an int."
         raise TokenRefused(message, "lifetime_days")
     most = max_lifetime()
     bound = MAX_DAYS if most == UNLIMITED else most
@@ -249,7 +251,7 @@ def has_unsafe_characters(text: str) -> bool:
 
 def _validate_line(text: str, field: str) -> str:
     if not isinstance(text, str):
-        raise TokenRefused(_("This must be text."), field)
+        raise TokenRefused(f"{field} is of type {type(text).__name__}. Give text.", field)
     if has_unsafe_characters(text := text.strip()):
         raise TokenRefused(_("Use one line, without control or invisible characters."), field)
     return text

@@ -65,14 +65,14 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("created_at", datetime(2030, 1, 1), "has no time zone"),
+        ("created_at", datetime(2030, 1, 1), "is not an aware datetime"),
         ("created_at", NOW + timedelta(microseconds=1), "in the future"),
         ("created_at", datetime(1969, 12, 31, tzinfo=UTC), "before 1970"),
         ("created_at", datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), "before 1970"),
-        ("created_at", "2030-01-01", "has no time zone"),
+        ("created_at", "2030-01-01", "is not an aware datetime"),
         ("last_used_at", NOW + timedelta(days=1), "in the future"),
         ("expires_at", NOW, "has already expired"),
-        ("expires_at", datetime(2032, 1, 1), "has no time zone"),
+        ("expires_at", datetime(2032, 1, 1), "is not an aware datetime"),
         ("expires_at", datetime.max.replace(tzinfo=UTC), "after 9998"),
         ("expires_at", datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))), "after 9998"),
         ("expires_at", NOW + timedelta(days=90, microseconds=1), "later than 90 days"),

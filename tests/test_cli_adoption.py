@@ -174,7 +174,10 @@ def test_after_twenty_lines_with_one_reason_the_others_are_counted(adopting: Hos
             "line 1: created_at is not",
         ),
         ('{"owner_id": 1, "secret": "9b2f6c1ed07a4853b6e41fa2c5d8039e", "scopes": [[]]}', "line 1: A scope is not"),
-        ('{"owner_id": 1, "secret": "9b2f6c1ed07a4853b6e41fa2c5d8039e", "name": 7}', "line 1: This must be text."),
+        (
+            '{"owner_id": 1, "secret": "9b2f6c1ed07a4853b6e41fa2c5d8039e", "name": 7}',
+            "line 1: name is of type int. Give text.",
+        ),
     ],
 )
 def test_a_file_of_another_form_is_refused_without_showing_it(adopting: Host, content: Any, reason: str) -> None:

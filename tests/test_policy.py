@@ -33,7 +33,7 @@ def test_an_invalid_owner_id_is_refused_by_every_operation(host: Host, owner_id:
                     "1 to 255 characters on one line, without surrounding blanks: databases compare those differently."
                 )
             else:
-                says = f"an int, a UUID or a string, not {type(owner_id).__name__}."
+                says = f"an int, a UUID or a string, not {type(owner_id).__name__}. Pass one, such as user.id."
             assert str(error.value) == f"An owner ID is {says}"
     assert seen == []
 
@@ -91,7 +91,6 @@ NAMES_FINE = [
 
 GIVE_A_NAME = "Enter a name so you can recognize this token later."
 ONE_LINE = "Use one line, without control or invisible characters."
-THIS_MUST_BE_TEXT = "This must be text."
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ THIS_MUST_BE_TEXT = "This must be text."
     [
         *((name, GIVE_A_NAME) for name in NAMES_WITHOUT),
         *((name, ONE_LINE) for name in NAMES_BROKEN),
-        *((name, THIS_MUST_BE_TEXT) for name in (None, 7, b"a")),
+        *((name, f"name is of type {type(name).__name__}. Give text.") for name in (None, 7, b"a")),
         ("x" * 101, "The name has 101 characters. Use at most 100."),
         ("😀" * 101, "The name has 101 characters. Use at most 100."),
         ("x" * 1_000_000, "The name has 1000000 characters. Use at most 100."),
@@ -122,7 +121,7 @@ def test_a_valid_name_is_stored_unchanged_on_every_database(stored_host: Host, n
     ("description", "message"),
     [
         *((description, ONE_LINE) for description in NAMES_BROKEN),
-        *((description, THIS_MUST_BE_TEXT) for description in (None, 7)),
+        *((value, f"description is of type {type(value).__name__}. Give text.") for value in (None, 7)),
         ("x" * 256, "The description has 256 characters. Use at most 255."),
     ],
     ids=short,
@@ -143,7 +142,7 @@ def test_a_lifetime_out_of_bounds_is_refused_and_the_message_has_the_range(host:
 @pytest.mark.parametrize("days", [True, False, 1.0, "30", "", float("nan"), b"1"])
 def test_a_lifetime_that_is_not_an_int_is_refused_by_its_type(host: Host, days: Any) -> None:
     message = refused(host, "lifetime_days", lifetime_days=days)
-    assert message == f"lifetime_days is a {type(days).__name__}. Give a whole number of days as an int."
+    assert message == f"lifetime_days is of type {type(days).__name__}. Give a whole number of days as an int."
 
 
 @pytest.mark.case("F07")
@@ -212,3 +211,11 @@ def test_scopes_as_one_string_are_a_clear_error(host: Host, scopes: Any) -> None
     with host.app.app_context(), pytest.raises(ValueError, match="Give a list"):
         tokens.generate("ann", "laptop", scopes=scopes)
     assert host.rows() == []
+
+
+@pytest.mark.case("S25")
+def test_who_acts_is_named_in_the_error_about_them(host: Host) -> None:
+    with host.app.app_context(), pytest.raises(ValueError, match=r"^by is an int, a UUID or a string, not object"):
+        tokens.generate("ann", "laptop", by=object())  # type: ignore[arg-type]
+    with host.app.app_context(), pytest.raises(ValueError, match=r"^by is 1 to 255 characters on one line"):
+        tokens.generate("ann", "laptop", by="")

@@ -11,6 +11,7 @@ from ..store.entities import Token
 
 MALFORMED = "The access token is malformed, unknown or no longer valid."
 MISSING = "Send the access token in this header, and nowhere else: Authorization: Bearer TOKEN"
+TWICE = "The request has more than one access token. Send one."
 
 
 class BearerError(HTTPException):

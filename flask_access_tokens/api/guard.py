@@ -21,6 +21,7 @@ from . import credentials, routes
 from .challenge import (
     MALFORMED,
     MISSING,
+    TWICE,
     BearerError,
     InsufficientScope,
     InvalidRequest,
@@ -142,10 +143,7 @@ def _make_guard(*scopes: str, optional: bool = False, or_session: bool = False) 
 
 def _guarded(*given: Any, guard: Guard) -> Any:
     if len(given) != 1 or not callable(given[0]):
-        raise TypeError(
-            "token_required decorates one view, and was called without one. To guard every request of a blueprint or"
-            " an application, use require_token: before_request(require_token)."
-        )
+        raise TypeError("token_required decorates a view. To guard a blueprint, write before_request(require_token).")
     view = given[0]
     is_async = iscoroutinefunction(view)
 
@@ -288,9 +286,7 @@ def _credential(state: State, req: Request) -> Secret | None:
     credential, count = credentials.read(state, req)
     if credential is not None or not count:
         return credential
-    raise _rejected(
-        state, "malformed", InvalidRequest("Send one access token.") if count > 1 else InvalidToken(MALFORMED)
-    )
+    raise _rejected(state, "malformed", InvalidRequest(TWICE) if count > 1 else InvalidToken(MALFORMED))
 
 
 def _rejected(state: State, reason: str, error: BearerError, token: Token | None = None) -> BearerError:

@@ -1,7 +1,8 @@
 """The forms of the page."""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from flask import request
@@ -88,12 +89,9 @@ class GenerateForm(_TokenForm):
         self.days = valid(policy.parse_lifetime, field.data or "")
 
     def validate_scopes(self, field: Field) -> None:
-        def validate(scopes: Iterable[str]) -> tuple[str, ...]:
-            return policy.validate_scopes(self.owner_id, scopes)
-
         if not set(field.data or ()) <= dict(field.choices).keys():
             raise ValidationError(_("You can't grant one of the requested scopes. Select from those listed."))
-        valid(validate, field.data or [])
+        valid(partial(policy.validate_scopes, self.owner_id), field.data or [])
 
 
 class OperatorForm(GenerateForm):

@@ -238,20 +238,17 @@ def _action(ondelete: str | None) -> str:
 
 def _migration(state: State, act: str, what: str) -> str:
     """Return what to do about a difference that Alembic finds."""
-    if "migrate" not in state.app.extensions:
-        return _without_flask_migrate(act)
-    generate = f'flask db migrate -m "{act} {what}"'
-    return f"Generate a migration unless there is one ({generate}), and apply it (flask db upgrade)."
+    return _advice(state, act, f'Generate a migration unless there is one (flask db migrate -m "{act} {what}")')
 
 
 def _own_migration(state: State, act: str, what: str) -> str:
     """Return what to do about a difference that Alembic may not find."""
-    if "migrate" not in state.app.extensions:
-        return _without_flask_migrate(act)
-    return f'Write a migration (flask db revision -m "{act} {what}"), and apply it (flask db upgrade).'
+    return _advice(state, act, f'Write a migration (flask db revision -m "{act} {what}")')
 
 
-def _without_flask_migrate(act: str) -> str:
+def _advice(state: State, act: str, with_flask_migrate: str) -> str:
+    if "migrate" in state.app.extensions:
+        return f"{with_flask_migrate}, and apply it (flask db upgrade)."
     if act == "Create":
         return "Create it, with your migrations or create_all()."
     return "Change the database accordingly, with your migrations."

@@ -53,7 +53,7 @@ def test_unknown_deleted_expired_and_malformed_tokens_are_refused(
         (FORGED, "unauthorized", MISSING),
         ("Bearer x", "invalid_token", "The access token is malformed, unknown or no longer valid."),
         (f"Bearer {FORGED}", "invalid_token", "The access token is malformed, unknown or no longer valid."),
-        ("Bearer x, Bearer y", "invalid_request", "Send one access token."),
+        ("Bearer x, Bearer y", "invalid_request", "The request has more than one access token. Send one."),
     ],
     ids=["none", "Basic", "another scheme", "no scheme", "malformed", "unknown", "two"],
 )

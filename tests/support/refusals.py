@@ -15,7 +15,10 @@ INVALID = (
 )
 EXPIRED = 'Bearer realm="api", error="invalid_token", error_description="The access token has expired."'
 DISABLED = 'Bearer realm="api", error="invalid_token", error_description="Access tokens are disabled."'
-TWICE = 'Bearer realm="api", error="invalid_request", error_description="Send one access token."'
+TWICE = (
+    'Bearer realm="api", error="invalid_request", error_description="The request has more than one access token.'
+    ' Send one."'
+)
 
 USUAL_NAMES = {"Cache-Control", "Content-Type", "Retry-After", "Vary", "WWW-Authenticate"}
 

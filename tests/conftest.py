@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,26 @@ def canary() -> Iterator[Canary]:
     logging.getLogger().removeHandler(log)
     patch.undo()
     assert canary.found == []
+
+
+@pytest.fixture(autouse=True)
+def close_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the connections of every engine that the test creates: Python 3.13 warns about those of SQLite."""
+    engines: list[sa.Engine] = []
+
+    def remembering(create: Callable[..., sa.Engine]) -> Callable[..., sa.Engine]:
+        @wraps(create)
+        def made(*args: Any, **kwargs: Any) -> sa.Engine:
+            engines.append(create(*args, **kwargs))
+            return engines[-1]
+
+        return made
+
+    for name in ("create_engine", "engine_from_config"):
+        monkeypatch.setattr(sa, name, remembering(getattr(sa, name)))
+    yield
+    for engine in engines:
+        engine.dispose()
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def delete(operator: str) -> ResponseReturnValue:
     number = len(deleted)
     notice = ngettext("%(num)s token was deleted.", "%(num)s tokens were deleted.", number)
     if chosen.left:
-        notice = f"{notice} {_('More tokens match.')}"
+        notice += " " + _("More tokens match.")  # Babel before Python 3.12 finds no texts within an f-string
     return _render_done(operator, notice)
 
 

@@ -98,9 +98,6 @@ class AccessTokens:
             owners.validate_owner(model, owner)
             owners.delete_with_owners(model, owner)
         owners.validate_active(active, owner)
-        table: Any = model.__table__  # type: ignore[attr-defined]
-        if _database_url(app, table).startswith("postgresql"):
-            models.add_scope_index(table)
         self._model = self._model or model
         app.extensions["access_tokens"] = State(app, db, model, self._loaders, owner, active)
         for blueprint in (views.blueprint, endpoints.blueprint):
@@ -158,17 +155,6 @@ def _validate_order(app: Any, db: Any) -> None:
     if isinstance(db, Flask) or not (app is None or isinstance(app, Flask)):
         given = f"app is a {type(app).__name__}, and db a {type(db).__name__}"
         raise TypeError(f"{given}. Pass the application first: AccessTokens(app, db).")
-
-
-def _database_url(app: Flask, table: Any) -> str:
-    """Return the URL of the database of a table, as the host configures it; "" where that is not known."""
-    key = table.metadata.info.get("bind_key")
-    binds = {
-        None: app.config.get("SQLALCHEMY_DATABASE_URI") or app.config.get("SQLALCHEMY_ENGINES", {}).get("default"),
-        **app.config.get("SQLALCHEMY_BINDS", {}),
-    }
-    configured = binds.get(key) or ""
-    return str(configured.get("url", "") if isinstance(configured, dict) else configured)
 
 
 def _default_model(db: Any, owner: Any) -> type[AccessTokenMixin]:

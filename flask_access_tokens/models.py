@@ -18,9 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     event,
-    func,
     inspect,
-    literal_column,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import (
@@ -89,10 +87,10 @@ class AccessTokenMixin:
     last_used_at: Mapped[datetime | None] = mapped_column(_timestamp())
     last_used_from: Mapped[str | None] = mapped_column(_string(255))
     generated_by: Mapped[str | None] = mapped_column(_string(255))
-    replaces: Mapped[uuid.UUID | None] = mapped_column(Uuid, unique=True)
+    replaces: Mapped[uuid.UUID | None] = mapped_column(Uuid, unique=True, index=True)
     noticed_days: Mapped[int | None] = mapped_column(Integer)
     nonce: Mapped[str | None] = mapped_column(_string(32), unique=True)
-    seat: Mapped[str | None] = mapped_column(_string(64), unique=True)
+    seat: Mapped[str | None] = mapped_column(_string(64), unique=True, index=True)
 
     @validates(*_TIMES)
     def _refuse_naive_times(self, key: str, value: datetime | None) -> datetime | None:
@@ -121,23 +119,19 @@ def _add_indexes(mapper: Mapper[Any], _: type) -> None:
     table = mapper.local_table
     if not isinstance(table, Table):
         return
-    begun = {next(iter(index.columns)).name for index in table.indexes if len(index.columns)}
+
+    def name_of(column: str) -> conv:
+        # From the name of the table, as a naming convention may have no names for indexes, or the same in each table.
+        return conv(f"ix_{table.name}_{column}")
+
+    firsts = {index: next(iter(index.columns)).name for index in table.indexes if len(index.columns)}
+    for index, first in firsts.items():
+        index.name = index.name or name_of(first)
+    taken = {index.name for index in table.indexes}
     for names in _INDEXES:
-        if names[0] not in begun and all(name in table.c for name in names):
-            index = Index(None, *(table.c[name] for name in names))
-            if any(other.name == index.name for other in table.indexes - {index}):
-                index.name = conv(f"{index.name}_of_list")
-
-
-def add_scope_index(table: Table) -> None:
-    """Add the index by which PostgreSQL finds the tokens with a scope. Other databases have none of this kind.
-
-    It is added where an application uses PostgreSQL alone, because the migrations for another database would create
-    it there. Where two applications share a table, ``create_all`` leaves it out for the other one.
-    """
-    if not any(next(iter(index.columns)).name == "scopes" for index in table.indexes if len(index.columns)):
-        names = func.string_to_array(table.c.scopes, literal_column("' '"))
-        Index(None, names, postgresql_using="gin").ddl_if(dialect="postgresql")
+        if names[0] not in firsts.values() and all(name in table.c for name in names):
+            name = name_of(names[0])
+            Index(conv(f"{name}_of_list") if name in taken else name, *(table.c[each] for each in names))
 
 
 event.listen(AccessTokenMixin, "after_mapper_constructed", _add_indexes, propagate=True)
@@ -179,7 +173,9 @@ def build_default_model(metadata: MetaData, owner: Column[Any] | None = None) ->
         base = type("Base", (DeclarativeBase,), {"metadata": metadata})
         members: dict[str, Any] = {"__tablename__": "access_tokens", "__module__": __name__}
         if owner is not None:
-            members["owner_id"] = mapped_column(ForeignKey(owner, ondelete="CASCADE"), index=True, nullable=False)
+            # Named, because Alembic may add it to a table that is there, and SQLite adds none without a name.
+            key = ForeignKey(owner, ondelete="CASCADE", name="fk_access_tokens_owner_id")
+            members["owner_id"] = mapped_column(key, index=True, nullable=False)
         metadata.info["access_tokens"] = type("AccessToken", (AccessTokenMixin, base), members), owner
     model: type[AccessTokenMixin]
     model, built_for = metadata.info["access_tokens"]

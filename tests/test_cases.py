@@ -15,7 +15,7 @@ GROUPS = {
     "G": "01 02 04 05 06 07",
     "H": "01 02 03 04 05",
     "R": "1 2 3 4 5",
-    "S": "19 21 25",
+    "S": " ".join(f"{number:02}" for number in range(1, 26)),
 }
 CASES = {f"{group}{number}" for group, numbers in GROUPS.items() for number in numbers.split()}
 

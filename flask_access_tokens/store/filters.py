@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, false, func, literal_column, or_, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, true
 from sqlalchemy.orm import Session
 
 from .. import policy
 from ..secret import hints_ending_in
 from ..state import SCOPE, State
 from .batches import BATCH
-from .connections import connection_of
 from .foreign_key import keeps_owners
 from .owners import is_orphan
 from .ranges import Range, Ranges, any_of
@@ -59,7 +57,7 @@ def shown_by(state: State, reader: Connection | Session, chosen: Filter, moment:
 
     :param reader: reads which rows a collation of the host's takes for an owner's.
     """
-    narrowed = by_row(state, reader, chosen)
+    narrowed = by_row(state, chosen)
     if narrowed is None or (chosen.status == "owner-gone" and keeps_owners(state, reader)):
         return Ranges([])
     if chosen.owner:
@@ -114,7 +112,7 @@ def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
     return []
 
 
-def by_row(state: State, reader: Connection | Session, chosen: Filter) -> list[ColumnElement[bool]] | None:
+def by_row(state: State, chosen: Filter) -> list[ColumnElement[bool]] | None:
     """Return the conditions of a filter on the scopes and the owner's existence, for which a row is read.
 
     :return: None where no token can match.
@@ -123,7 +121,7 @@ def by_row(state: State, reader: Connection | Session, chosen: Filter) -> list[C
     if chosen.scope:
         if not SCOPE.fullmatch(chosen.scope):
             return None
-        found += _has_scope(state, reader, chosen.scope)
+        found.append(_has_scope(state, chosen.scope))
     if chosen.status == "owner-gone":
         if state.owner is None:
             return None
@@ -131,15 +129,10 @@ def by_row(state: State, reader: Connection | Session, chosen: Filter) -> list[C
     return found
 
 
-def _has_scope(state: State, reader: Connection | Session, scope: str) -> list[ColumnElement[bool]]:
-    scopes = token_table(state).c.scopes
-    if connection_of(state, reader).dialect.name == "postgresql":
-        # As the index has it.
-        names = func.string_to_array(scopes, literal_column("' '"), type_=ARRAY(Text))
-        return [names.contains([scope])]
-    padded, one = " " + scopes + " ", f" {scope} "
+def _has_scope(state: State, scope: str) -> ColumnElement[bool]:
     # LIKE ignores case on SQLite.
-    return [padded.contains(one, autoescape=True), func.replace(padded, one, "") != padded]
+    padded = " " + token_table(state).c.scopes + " "
+    return func.replace(padded, f" {scope} ", "") != padded
 
 
 def _found(state: State, reader: Connection | Session, search: str) -> list[ColumnElement[bool]]:

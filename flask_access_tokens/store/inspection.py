@@ -176,17 +176,11 @@ def _unique_findings(state: State, stored: _StoredTable) -> Iterator[Finding]:
 
 
 def _index_findings(state: State, stored: _StoredTable) -> Iterator[Finding]:
-    names = {index["name"] for index in stored.indexes}
     whole = [index["column_names"] for index in stored.indexes if not stored.is_partial(index)]
-    for index in sorted(stored.table.indexes, key=lambda index: str(index.name)):
-        if _has_columns_only(index):
-            key = _names(index.columns)
-            # An index that has further columns after these serves as well.
-            is_there = index.unique or any(each[: len(key)] == key for each in [*whole, *stored.unique_keys])
-        else:
-            # SQLAlchemy does not tell of an expression in an index of SQLite.
-            is_there = index.name in names or stored.dialect.name == "sqlite"
-        if not is_there:
+    for index in sorted(filter(_has_columns_only, stored.table.indexes), key=lambda index: str(index.name)):
+        key = _names(index.columns)
+        # An index that has further columns after these serves as well.
+        if not index.unique and not any(each[: len(key)] == key for each in [*whole, *stored.unique_keys]):
             yield Finding(
                 "index-missing",
                 f"The index {index.name} of {stored.name} is not in the database, so statements read more rows than"

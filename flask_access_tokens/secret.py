@@ -39,8 +39,8 @@ _REST_IN_TEXT = re.compile(_REST)
 _BETWEEN_WORDS = re.compile(r"%[0-9A-Fa-f]{2}|\\(?:u[0-9A-Fa-f]{4}|.)?|[^0-9A-Za-z_|~\\%-]+|%", re.ASCII | re.DOTALL)
 """What separates words in a text: escapes of URLs and of JSON, and most other characters."""
 _JOINED_WORD = re.compile(r"[0-9A-Za-z]+", re.ASCII)
-_LONG_RUN = re.compile(rf"[0-9A-Za-z]{{{MAX_LENGTH + 1},}}", re.ASCII)
-"""No secret stands apart in it, and a pattern with an open repetition would take quadratic time for it."""
+_LONG_RUN = re.compile(rf"(?<![\w.~+/-])[\w.~+/-]{{{MAX_LENGTH + 1},}}", re.ASCII)
+"""No secret stands apart in it."""
 _SHORTEST_WORD = 12
 """Characters. Shorter ones are not worth the time, and found where they match as a part of the text."""
 _BLOCK = 2**20
@@ -219,16 +219,26 @@ def _next_secrets(
     found = [each for each in found if is_well_formed(str(each), prefixes)]
     if adopted is not None:
         # As words, which the pattern has to match as a whole, and wherever else it matches.
-        shortened = _LONG_RUN.sub(" ", text)
-        words = _BETWEEN_WORDS.split(shortened)
+        words = _BETWEEN_WORDS.split(text)
         words += [
             part for word in words for part in (*word.split("|"), word.strip("_|~-"), *_JOINED_WORD.findall(word))
         ]
-        words += _VISIBLE.findall(shortened)
+        words += _VISIBLE.findall(text)
         texts = [word for word in dict.fromkeys(words) if _SHORTEST_WORD <= len(word) <= MAX_LENGTH]
-        texts += [match[0] for match in adopted.finditer(shortened)]
+        matches = (match[0] for part in _parts(text) for match in adopted.finditer(part))
+        texts += [match for match in matches if len(match) <= MAX_LENGTH]
         found += [each for each in (recognize(one, prefixes, adopted) for one in texts) if each is not None]
     return found, Secret(text[-overlap:])
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Iterate over the parts of a text in which an adopted secret may be anywhere.
+
+    Each is short, because a pattern with an open repetition, such as ``[a-z]+-``, takes quadratic time for a long one.
+    """
+    for run in _VISIBLE.findall(_LONG_RUN.sub(" ", text)):
+        for start in range(0, len(run), MAX_LENGTH):
+            yield run[start : start + 2 * MAX_LENGTH]
 
 
 def hint(secret: Secret | Digest) -> str:

@@ -5,6 +5,7 @@ from io import BytesIO
 
 from flask import Request
 
+from ..secret import MAX_LENGTH as MAX_SECRET_LENGTH
 from ..secret import iter_secrets
 from ..state import State
 
@@ -28,10 +29,13 @@ def origin_of(state: State, request: Request) -> str | None:
     program = _NOT_PRINTABLE.sub("?", request.headers.get("User-Agent", "")).strip()
     if not address and not program:
         return None
-    origin = f"{address or _NO_ADDRESS} {program}"
+    whole = f"{address or _NO_ADDRESS} {program}"
+    # Not all of it is searched. A secret at the cut may be incomplete, so what may be a part of one is dropped.
+    origin = whole[: MAX_LENGTH + MAX_SECRET_LENGTH]
+    dropped = MAX_SECRET_LENGTH if origin != whole else 0
     for secret in iter_secrets(BytesIO(origin.encode("ascii")), state.prefixes, state.adopted):
         origin = origin.replace(str(secret), "...")
-    return origin[:MAX_LENGTH].rstrip()
+    return origin[: len(origin) - dropped][:MAX_LENGTH].rstrip()
 
 
 def address_of(origin: str) -> str:

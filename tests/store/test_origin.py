@@ -1,5 +1,7 @@
 """Where a token was last used from: the address and the program, where the host wants to store them."""
 
+import re
+import time
 from typing import Any
 
 import pytest
@@ -175,3 +177,22 @@ def test_a_successor_does_not_take_over_where_its_predecessor_was_used_from(noti
         listed = {token.id: token.last_used_from for token in tokens.owned_by("ann")}
     assert listed == {old.token.id: "10.0.0.7 curl/8.5.0", new.id: None}
     assert new.last_used_from is None
+
+
+@pytest.mark.case("S15")
+def test_a_long_user_agent_costs_no_more_than_a_short_one(noting: Host) -> None:
+    noting.app.config["ACCESS_TOKENS_ADOPTED"] = r"[a-z-]+\.[a-z-]+"
+    new = noting.generate("ann")
+    started = time.monotonic()
+    use(noting, new, {"HTTP_USER_AGENT": f"{'a-' * 500} " * 1000})
+    assert time.monotonic() - started < 2
+    assert used_from(noting) == f"127.0.0.1 {'a-' * 500}"[:255]
+
+
+@pytest.mark.case("S15")
+@pytest.mark.parametrize("before", [0, 170, 200, 220, 244, 1150, 1200, 1268])
+def test_no_part_of_a_secret_is_left_in_a_user_agent_that_is_cut(noting: Host, before: int) -> None:
+    new = noting.generate("ann")
+    earlier = f"{noting.generate('bob').secret} " * (before // len(new.secret))
+    use(noting, new, {"HTTP_USER_AGENT": f"{earlier}{'x' * (before - len(earlier))}{new.secret * 20}"})
+    assert not re.search(r"[0-9A-Za-z]{12}", (used_from(noting) or "").replace("x", ""))

@@ -1,7 +1,7 @@
 """The tokens that an operator has chosen to delete: those that were selected, or all that a filter shows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -43,6 +43,11 @@ class Chosen:
     def is_of_unused(self) -> bool:
         """Whether a filter chooses tokens because they are not used."""
         return self.filter.status in ("unused", "asleep")
+
+    @property
+    def choice(self) -> list[list[str]]:
+        """What was chosen, for the signature of the question about it."""
+        return [[each.hex for each in self.ids], list(astuple(self.filter))]
 
     @cached_property
     def selected(self) -> list[Token]:

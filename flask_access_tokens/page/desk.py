@@ -87,7 +87,7 @@ def find(operator: str) -> ResponseReturnValue:
 @_route("/delete", "GET")
 def confirm_delete(operator: str) -> ResponseReturnValue:
     chosen = chosen_by_request()
-    form = deletion_form(operator, chosen.moment)
+    form = deletion_form(operator, chosen.choice, chosen.moment)
     return _refused_choice(operator, chosen) or _render(operator, deleting=chosen, form=form)
 
 
@@ -97,9 +97,9 @@ def delete(operator: str) -> ResponseReturnValue:
     form = DeletionForm()
     try:
         check_csrf(current_state())
-        chosen = chosen.as_of(form.read_moment(operator))
+        chosen = chosen.as_of(form.read_moment(operator, chosen.choice))
     except (CSRFError, BadSignature) as error:
-        fresh = deletion_form(operator, chosen.moment, reason=form.reason.data or "")
+        fresh = deletion_form(operator, chosen.choice, chosen.moment, reason=form.reason.data or "")
         return _refused_choice(operator, chosen) or _render_expired(operator, error, deleting=chosen, form=fresh)
     if refused := _refused_choice(operator, chosen):
         return refused

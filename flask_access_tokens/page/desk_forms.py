@@ -35,20 +35,20 @@ class DeletionForm(FlaskForm):  # type: ignore[misc]
     def validate_reason(self, field: Field) -> None:
         field.data = valid(policy.validate_reason, field.data or "")
 
-    def read_moment(self, operator: str) -> datetime:
-        """Return when an operator was asked the question.
+    def read_moment(self, operator: str, choice: object) -> datetime:
+        """Return when an operator was asked the question about what they chose.
 
-        :raises BadSignature: where that was too long ago, or the page did not ask them.
+        :raises BadSignature: where that was too long ago, or the page did not ask them this.
         """
-        asked, moment = signer("deletion").loads(self.asked.data or "", max_age=FORM_AGE)
-        if asked != operator:
-            raise BadSignature("Somebody else was asked this question.")
+        *asked, moment = signer("deletion").loads(self.asked.data or "", max_age=FORM_AGE)
+        if asked != [operator, choice]:
+            raise BadSignature("Somebody else was asked this question, or this operator another one.")
         return datetime.fromisoformat(moment)
 
 
-def deletion_form(operator: str, moment: datetime, *, reason: str = "") -> DeletionForm:
-    """Return the form of a question that an operator is asked at a time."""
-    asked = signer("deletion").dumps([operator, moment.isoformat()])
+def deletion_form(operator: str, choice: object, moment: datetime, *, reason: str = "") -> DeletionForm:
+    """Return the form of a question that an operator is asked about a choice at a time."""
+    asked = signer("deletion").dumps([operator, choice, moment.isoformat()])
     return DeletionForm(formdata=None, reason=reason, asked=asked)
 
 

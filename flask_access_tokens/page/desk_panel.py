@@ -142,6 +142,14 @@ class DeskPanel(Panel):
         # A loader returns none for those who may not act either.
         return _("Owner gone or inactive") if checks_owner(state) else ""
 
+    def status_of(self, token: Token) -> str:
+        """Return the status that the list shows: that of the token, or ``owner-gone`` if only its owner is missing."""
+        gone = not token.expired and self.owner_missing and token.owner_id not in self.owners
+        return "owner-gone" if gone else token.status
+
+    def status_label(self, token: Token) -> str:
+        return self.owner_missing if self.status_of(token) == "owner-gone" else super().status_label(token)
+
     def owner_name(self, owner_id: str) -> str:
         """Return the name of an owner whose class itself has a ``__str__``: that of a base may show every value."""
         owner = self.owners.get(owner_id)
@@ -269,7 +277,7 @@ def _owners(shown: list[Token]) -> dict[str, Any]:
 def _status_label(status: str) -> str:
     labels = {
         "active": _("Active"),
-        "expiring": _("Expiring within 30 days"),
+        "expiring": _("Expiring soon"),
         "expired": _("Expired"),
         "unused": _("Never used"),
         "asleep": _("Unused for 90 days"),

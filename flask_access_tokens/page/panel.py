@@ -126,8 +126,7 @@ class Panel:
 
     # One token
 
-    @staticmethod
-    def status_label(token: Token) -> str:
+    def status_label(self, token: Token) -> str:
         if token.status == "replaced" and token.expires_at is not None:
             return _("Replaced, works until %(time)s", time=texts.short_time(token.expires_at))
         labels = {"expiring": _("Expiring soon"), "expired": _("Expired")}

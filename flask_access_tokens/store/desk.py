@@ -131,8 +131,8 @@ class _Pages:
 
     def _by_index(self, stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key] | None:
         """Read keys in the order of an index; None where that finds too few among many tokens of which few match."""
-        times = by_time(self.state, self.chosen, self.moment)
-        decided = not self.chosen.scope and self.chosen.status != "owner-gone"
+        times = by_time(self.state, self.reader, self.chosen, self.moment)
+        decided = not by_row(self.state, self.reader, self.chosen)
         found: list[Key] = []
         for stretch in stretches:
             ranges = [Range(and_(stretch, one.condition)) for one in times]
@@ -152,7 +152,7 @@ class _Pages:
         # Scopes and owners are in no index of the order: only the rows that it finds are joined with the table.
         near = any_of(self.state, ranges, _NEARBY, *self._columns(), order=self.order).subquery()
         rows = select(*self._columns(near.c)).join(self.state.model, self.state.model.id == near.c.id)
-        rows = rows.where(*by_row(self.state, self.chosen) or ())
+        rows = rows.where(*by_row(self.state, self.reader, self.chosen) or ())
         return self._read(rows.order_by(*self.order.by(near.c)).limit(number))
 
     def _reaches(self, ranges: Sequence[Range]) -> bool:

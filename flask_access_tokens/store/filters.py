@@ -14,13 +14,13 @@ from .batches import BATCH
 from .foreign_key import keeps_owners
 from .owners import is_orphan
 from .ranges import Range, Ranges, any_of
-from .rows import of_exact_owner, parse_token_id
+from .rows import is_expiring, of_exact_owner, parse_token_id
 from .table import token_table
 
 STATUSES = ("active", "expiring", "expired", "unused", "asleep", "no-expiration", "owner-gone")
 
-EXPIRES_SOON = timedelta(days=30)
-"""The time before the expiry of a live token from which the status ``expiring`` has it, whatever its lifetime."""
+_LIVE = ("active", "expiring", "asleep")
+"""The statuses that only tokens have whose owner exists."""
 
 ASLEEP = timedelta(days=90)
 """The time without a use after which a live token is asleep."""
@@ -57,7 +57,7 @@ def shown_by(state: State, reader: Connection | Session, chosen: Filter, moment:
 
     :param reader: reads which rows a collation of the host's takes for an owner's.
     """
-    narrowed = by_row(state, chosen)
+    narrowed = by_row(state, reader, chosen)
     if narrowed is None or (chosen.status == "owner-gone" and keeps_owners(state, reader)):
         return Ranges([])
     if chosen.owner:
@@ -67,7 +67,7 @@ def shown_by(state: State, reader: Connection | Session, chosen: Filter, moment:
         narrowed.append(mine)
     if chosen.search:
         narrowed.append(or_(false(), *_found(state, reader, chosen.search)))
-    times, narrow = by_time(state, chosen, moment), chosen.owner != "" or chosen.search != ""
+    times, narrow = by_time(state, reader, chosen, moment), chosen.owner != "" or chosen.search != ""
     if narrowed and not narrow and (few := _few(state, reader, chosen, times)):
         times, narrow = [few], True
     if narrowed:
@@ -86,7 +86,7 @@ def _few(state: State, reader: Connection | Session, chosen: Filter, times: Sequ
     return None if len(rows) > BATCH else Range(token_table(state).c.id.in_([row[0] for row in rows]))
 
 
-def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
+def by_time(state: State, reader: Connection | Session, chosen: Filter, moment: datetime) -> list[Range]:
     """Return the ranges of the rows that meet what a filter asks of the times of a token."""
     columns = token_table(state).c
     expires, used = columns.expires_at, columns.last_used_at
@@ -97,11 +97,11 @@ def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
         case "active":
             return [Range(each, "expires_at") for each in live]
         case "expiring":
-            return [Range(and_(expires > moment, expires <= moment + EXPIRES_SOON), "expires_at")]
+            return [Range(is_expiring(state, reader, moment), "expires_at")]
         case "expired":
             return [Range(expires <= moment, "expires_at")]
         case "unused":
-            return [Range(and_(used.is_(None), each), "last_used_at") for each in live]
+            return [Range(used.is_(None), "last_used_at")]
         case "asleep":
             before = moment - ASLEEP
             idle = used < before, and_(used.is_(None), columns.created_at < before)
@@ -112,7 +112,7 @@ def by_time(state: State, chosen: Filter, moment: datetime) -> list[Range]:
     return []
 
 
-def by_row(state: State, chosen: Filter) -> list[ColumnElement[bool]] | None:
+def by_row(state: State, reader: Connection | Session, chosen: Filter) -> list[ColumnElement[bool]] | None:
     """Return the conditions of a filter on the scopes and the owner's existence, for which a row is read.
 
     :return: None where no token can match.
@@ -126,6 +126,8 @@ def by_row(state: State, chosen: Filter) -> list[ColumnElement[bool]] | None:
         if state.owner is None:
             return None
         found.append(is_orphan(state))
+    if chosen.status in _LIVE and state.owner is not None and not keeps_owners(state, reader):
+        found.append(~is_orphan(state))
     return found
 
 

@@ -10,8 +10,8 @@ from .. import clock, policy
 from ..secret import HINT_TAIL
 from ..state import current_state
 from .connections import reading, reads
-from .entities import EXPIRING, Page
-from .rows import of_exact_owner, select_tokens, token_from_row
+from .entities import Page
+from .rows import is_expiring, of_exact_owner, select_tokens, token_from_row
 from .table import token_table
 
 
@@ -41,9 +41,9 @@ def page(
     moment = clock.now()
     owner = policy.validate_owner_id(owner_id)
     model, table = state.model, token_table(state)
-    conditions = _conditions(table, moment)
-    order = _order(table, sort, conditions["expired"])
     with reading(state) as reader:
+        conditions = _conditions(table, moment) | {"expiring": is_expiring(state, reader, moment)}
+        order = _order(table, sort, conditions["expired"])
         mine = of_exact_owner(state, reader, owner)
         counted = reader.execute(
             select(
@@ -52,12 +52,6 @@ def page(
             ).where(mine)
         )
         counts: dict[str, int] = dict(counted.mappings().one())
-        if counts["expiring"]:
-            # Databases subtract times in different ways.
-            soon = reader.execute(select_tokens(state).where(mine, conditions["expiring"])).all()
-            ids = [row[0] for row in soon if token_from_row(row, moment).status == "expiring"]
-            counts["expiring"] = len(ids)
-            conditions["expiring"] = model.id.in_(ids)
         chosen = and_(mine, conditions[status]) if status in conditions else mine
         statement = select_tokens(state).where(chosen).order_by(*order)
         if search:
@@ -87,11 +81,10 @@ def _matches(row: Sequence[Any], search: str) -> bool:
 
 
 def _conditions(table: Table, moment: datetime) -> dict[str, ColumnElement[bool]]:
-    """Return the condition of each status; that of expiring tokens leaves the share of their lifetime aside."""
+    """Return the condition of each status but that of expiring tokens."""
     expires = table.c.expires_at
     return {
         "active": or_(expires.is_(None), expires > moment),
-        "expiring": and_(expires > moment, expires <= moment + EXPIRING),
         "expired": expires <= moment,
         "unused": table.c.last_used_at.is_(None),
     }

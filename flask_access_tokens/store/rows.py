@@ -3,15 +3,28 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    exists,
+    extract,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy.orm import Session, aliased
 
 from ..clock import as_utc
 from ..state import State
-from .entities import Token, status_at
-from .table import compares_exactly, is_of_owner, of_owner
+from .connections import connection_of
+from .entities import EXPIRING, Token, status_at
+from .table import compares_exactly, is_of_owner, of_owner, token_table
 
 COLUMNS = (
     "id",
@@ -52,6 +65,26 @@ def of_exact_owner(state: State, reader: Connection | Session, owner_id: str) ->
     model = state.model
     rows = reader.execute(select(model.id, model.owner_id).where(mine)).all()
     return and_(mine, model.id.not_in([row[0] for row in rows if not is_of_owner(row, owner_id)]))
+
+
+def is_expiring(state: State, reader: Connection | Session, moment: datetime) -> ColumnElement[bool]:
+    """Return the condition that a token is expiring at a time, as :func:`.entities.status_at` has it."""
+    model, successor = state.model, aliased(state.model)
+    expires = token_table(state).c.expires_at
+    # Databases subtract times in different ways, but each has a number for a time.
+    match connection_of(state, reader).dialect.name:
+        case "sqlite":
+            number: Any = func.julianday
+        case "mysql" | "mariadb":
+            number = partial(func.timestampdiff, literal_column("MICROSECOND"), literal_column("'1970-01-01'"))
+        case _:
+            number = partial(extract, "epoch")
+    return and_(
+        expires > moment,
+        expires <= moment + EXPIRING,
+        3 * number(expires) + number(model.created_at) <= 4 * number(literal(moment, expires.type)),
+        ~exists().where(successor.replaces == model.id),
+    )
 
 
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:

@@ -152,6 +152,32 @@ def test_a_deletion_needs_the_time_at_which_this_operator_was_asked(protected_ho
     assert stored_names(host) == []
 
 
+@pytest.mark.case("S22")
+def test_the_answer_to_a_question_deletes_what_it_was_asked_about_and_nothing_else(protected_host: Host) -> None:
+    host = with_operator(protected_host)
+    olga = host.client("olga")
+    first, second = (host.generate("ann", name).token for name in ("t-first", "t-second"))
+    paths = [
+        selection(first),
+        selection(second),
+        selection(first, second),
+        f"{DESK_DELETE}?owner=ann&everything=1",
+        f"{DESK_DELETE}?owner=ann&status=active&everything=1",
+        f"{DESK_DELETE}?q=ann&everything=1",
+    ]
+    for path in paths:
+        form = answer_to(olga, path, reason="leaked")
+        for other in paths:
+            if other != path:
+                answer = olga.post(other, data=form)
+                assert (answer.status_code, "expired" in notice(answer)) == (400, True), (path, other)
+                assert Page(answer).form("/delete").fields["reason"] == ["leaked"]
+    assert stored_names(host) == ["t-first", "t-second"]
+    path = selection(first)
+    assert olga.post(f"{path}&sort=-used", data=answer_to(olga, path)).status_code == 303
+    assert stored_names(host) == ["t-second"]
+
+
 def test_a_question_left_open_for_more_than_a_day_is_asked_again(
     protected_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ def filled(stored_host: Host, clock: Clock) -> Host:
     start = clock.moment
     for name, owner, days, used, age, scopes in (
         ("t-new", "ann", 365, None, 0, ("read",)),
-        ("t-soon", "ann", 10, 1, 5, ("read", "write")),
+        ("t-soon", "ann", 10, 1, 8, ("read", "write")),
         ("t-expired", "bob", 7, None, 20, ()),
         ("t-never", "bob", -1, 10, 100, ("write",)),
         ("t-asleep", "bob", 365, 91, 200, ()),
@@ -57,7 +57,7 @@ def test_each_filter_shows_what_it_says_in_its_usual_order(filled: Host) -> None
         "status=active": "t-new t-soon t-forgotten t-never t-asleep",
         "status=expiring": "t-soon",
         "status=expired": "t-expired",
-        "status=unused": "t-new t-forgotten",
+        "status=unused": "t-new t-expired t-forgotten",
         "status=asleep": "t-forgotten t-asleep",
         "status=no-expiration": "t-forgotten t-never",
         "owner=ann": "t-new t-soon",
@@ -70,7 +70,7 @@ def test_each_filter_shows_what_it_says_in_its_usual_order(filled: Host) -> None
         "scope=READ": "",
         "scope=rea": "",
         "q=bob": "t-expired t-never t-asleep",
-        "q=bob&status=unused": "",
+        "q=bob&status=unused": "t-expired",
         "q=t-new": "",
         "sort=created": "t-asleep t-never t-forgotten t-expired t-soon t-new",
         "sort=-expires": "t-never t-forgotten t-new t-asleep t-soon t-expired",

@@ -65,6 +65,22 @@ def test_a_mapped_owner_without_a_str_is_known_by_the_id_alone(make_owned: Calla
     assert owner_cells(olga) == [f"{ann} Owner gone"]
 
 
+@pytest.mark.case("S22")
+def test_a_token_whose_owner_is_gone_has_no_green_status(make_owned: Callable[..., OwnedHost]) -> None:
+    host = make_owned()
+    ann, bob = host.add("Ann"), host.add("Bob")
+    host.generate(ann)
+    host.generate(bob)
+    host.run(lambda session: session.execute(sa.text("DELETE FROM people WHERE name = 'Ann'")))
+    page = Page(host.app.test_client().get(DESK))
+    rows = [row for row in page.all("tr") if "access-tokens-row" in row.attributes.get("class", "")]
+    shown = {row.attributes["class"].split()[1] for row in rows}
+    assert shown == {"access-tokens-is-active", "access-tokens-is-owner-gone"}
+    statuses = [each.text for each in page.all("span") if each.attributes.get("class") == "access-tokens-status"]
+    assert sorted(statuses) == ["Active", "Owner gone"]
+    assert overview(host.app.test_client().get(DESK))["active"] == "1"
+
+
 class Record:
     """A base class whose text shows every value of an object, as some hosts' base models do."""
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped
 from flask_access_tokens import AccessTokenMixin, AccessTokens, tokens
 from flask_access_tokens.store import desk, filters, ranges
 from flask_access_tokens.store.desk import Listing
+from flask_access_tokens.store.entities import status_at
 from flask_access_tokens.store.filters import STATUSES, Filter
 from flask_access_tokens.store.order import SORTS
 from flask_access_tokens.store.summary import Summary, summary
@@ -33,7 +34,7 @@ TOLD = [status for status in STATUSES if status != "owner-gone"]
 def fill(host: Host, count: int) -> list[Token]:
     """Insert tokens of any state, many of them with the same times, and return them."""
     chance = random.Random(count)
-    times = [NOON + timedelta(days=days) for days in (-200, -91, -90, -89, -7, -1, 0, 1, 30, 31, 100)]
+    times = [NOON + timedelta(days=days) for days in (-200, -91, -90, -89, -7, -1, 0, 1, 15, 30, 100)]
     times += [NOON - 90 * DAY - timedelta(microseconds=1), NOON + timedelta(microseconds=1)]
     past = [time for time in times if time <= NOON]
     rows = [
@@ -46,7 +47,7 @@ def fill(host: Host, count: int) -> list[Token]:
             "scheme": "sha256",
             "hint": chance.choice(["pat_…Ab1z", "pat_…ab1z", "old_…Ab1z", "…Ab1z", "pat_…0000"]),
             "scopes": chance.choice(SCOPES),
-            "created_at": chance.choice(past),
+            "created_at": chance.choice([time for time in past if time < NOON]),
             "expires_at": chance.choice([None, *times]),
             "last_used_at": chance.choice([None, *past]),
         }
@@ -65,9 +66,9 @@ def shows(token: Token, chosen: Filter) -> bool:
     by_status = {
         "": True,
         "active": live,
-        "expiring": live and token.expires_at is not None and token.expires_at <= NOON + 30 * DAY,
+        "expiring": status_at(NOON, token.created_at, token.expires_at, replaced=token.replaced) == "expiring",
         "expired": not live,
-        "unused": live and token.last_used_at is None,
+        "unused": token.last_used_at is None,
         "asleep": live and idle_since < NOON - 90 * DAY,
         "no-expiration": token.expires_at is None,
     }
@@ -129,6 +130,26 @@ FILTERS = [
     *(Filter(search=search) for search in ("bob", "Ab1z", "ab1z", "pat_…ab1z", "old_…Ab1z", "BOB", "nobody")),
     Filter(search="Ab1z", owner="bob", status="active"),
 ]
+
+
+@pytest.mark.case("S22")
+@pytest.mark.parametrize("status", ["active", "expiring", "expired", "unused"])
+def test_a_status_means_the_same_at_the_desk_as_on_the_page(stored_host: Host, clock: Clock, status: str) -> None:
+    clock.moment = NOON
+    fill(stored_host, 150)
+    with stored_host.app.app_context():
+        for lifetime in (1, 3, 20, 61):
+            for left in (lifetime / 4 - 0.001, lifetime / 4 + 0.001, 14.999, 15.001):
+                clock.moment = NOON - (lifetime - left) * DAY
+                tokens.generate("ann", f"{left} of {lifetime} days left", lifetime_days=lifetime)
+        clock.moment = NOON - 19 * DAY
+        replaced = tokens.generate("ann", "replaced", lifetime_days=20)
+        clock.moment = NOON
+        tokens.rotate("ann", replaced.token.id, overlap_hours=24)
+        page = tokens.page("ann", status=status, size=1000)
+        shown = desk.filtered(state_of(stored_host), Filter(owner="ann", status=status), size=1000)
+        assert {token.id for token in shown.tokens} == {token.id for token in page.tokens}
+        assert shown.matching == page.counts[status] == len(page.tokens) > 5
 
 
 def test_the_pages_of_each_filter_and_order_show_every_token_once(stored_host: Host, counted: int) -> None:

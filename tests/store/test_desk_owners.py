@@ -1,6 +1,7 @@
 """The operators' list and the owners of the tokens: those who are gone, their objects, and how IDs compare."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from flask_access_tokens import AccessTokenMixin
-from flask_access_tokens.store import desk, ranges
+from flask_access_tokens import AccessTokenMixin, clock
+from flask_access_tokens.store import desk, filters, ranges
 from flask_access_tokens.store.filters import Filter, statuses
 from flask_access_tokens.store.order import SORTS
 from flask_access_tokens.store.owners import owners_of
@@ -44,6 +45,31 @@ def test_tokens_whose_owner_is_gone_are_shown_and_counted_where_no_foreign_key_d
             assert ([token.owner_id for token in found], second.after) == ([str(ann)] * 5, "")
             assert len({token.id for token in found}) == 5
         assert desk.count(state, GONE) == desk.overview(state)["owner-gone"] == min(5, most + 1)
+
+
+@pytest.mark.case("S22")
+@pytest.mark.parametrize("most", [1000, 3])
+def test_a_token_whose_owner_is_gone_is_neither_active_nor_expiring(
+    make_owned: Callable[..., OwnedHost], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    for module in (ranges, desk):
+        monkeypatch.setattr(module, "MOST_COUNTED", most)
+    monkeypatch.setattr(filters, "BATCH", most)
+    host = make_owned(own_model=True, foreign_key=False)
+    ann, bob = host.add("ann"), host.add("bob")
+    for owner in (ann, bob) * 5:
+        host.generate(owner)
+    soon = clock.now() + timedelta(days=1)
+    host.run(lambda session: session.execute(sa.update(host.access_tokens.model).values(expires_at=soon)))
+    host.run(lambda session: session.execute(sa.text("UPDATE api_tokens SET created_at = '2020-01-01'")))
+    host.run(lambda session: session.execute(sa.text("DELETE FROM people WHERE name = 'ann'")))
+    state = state_of(host)
+    with host.app.app_context():
+        for status in ("active", "expiring", "asleep"):
+            for sort in SORTS:
+                found = desk.filtered(state, Filter(status=status), sort=sort)
+                assert [token.owner_id for token in found.tokens] == [str(bob)] * 5
+            assert desk.overview(state)[status] == min(5, most + 1)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from desk import DESK, OPERATOR, fill_desk, open_desk, people
-from engines import press, until
+from engines import FONTS, press, until
 from flask_access_tokens import token_deleted
 from sites import SECRET, Site
 from windows import Window
@@ -89,6 +89,7 @@ def test_an_operator_filters_sorts_deletes_finds_and_generates_tokens(
     assert OPERATOR in shown
 
 
+@pytest.mark.case("S23")
 def test_the_controls_of_the_filter_look_alike_in_every_engine(window: Window, make_site: Callable[..., Site]) -> None:
     site = make_site(owner=people)
     open_desk(site.host)
@@ -98,5 +99,7 @@ def test_the_controls_of_the_filter_look_alike_in_every_engine(window: Window, m
     engine.open(f"{site.address}{DESK}?status=asleep")
     controls = ["access-tokens-q", "access-tokens-status", "access-tokens-search", "access-tokens-show-all"]
     boxes = f"{controls}.map((id) => document.getElementById(id).getBoundingClientRect())"
-    assert engine.evaluate(f"{boxes}.map((box) => box.height)") == [40] * 4
-    assert len(set(engine.evaluate(f"{boxes}.map((box) => box.top)"))) == 1
+    for font in FONTS:
+        engine.evaluate(f"document.body.style.fontFamily = '{font}'")
+        assert engine.evaluate(f"{boxes}.map((box) => box.height)") == [40] * 4, font
+        assert len(set(engine.evaluate(f"{boxes}.map((box) => box.top)"))) == 1, font

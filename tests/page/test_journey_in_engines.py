@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engines import press, until
+from engines import FONTS, press, until
 from host import bearer
 from sites import SECRET, Site
 from windows import Window
@@ -71,6 +71,7 @@ def test_a_person_generates_copies_uses_rotates_searches_and_deletes_a_token(
     assert status(site, rotated) == 401
 
 
+@pytest.mark.case("S23")
 def test_the_controls_look_alike_in_every_engine(window: Window, make_site: Callable[..., Site]) -> None:
     site = make_site()
     for number in range(6):
@@ -80,7 +81,9 @@ def test_the_controls_look_alike_in_every_engine(window: Window, make_site: Call
     engine.open(f"{site.address}/access-tokens/")
     until(engine, "Boolean(window.htmx)")
     heights = "['#access-tokens-q', '#access-tokens-search'].map((each) => document.querySelector(each).offsetHeight)"
-    assert engine.evaluate(heights) == [40, 40]
+    for font in FONTS:
+        engine.evaluate(f"document.body.style.fontFamily = '{font}'")
+        assert engine.evaluate(heights) == [40, 40], font
     marker = "getComputedStyle(document.querySelector('.access-tokens-hint'), '::after').content"
     assert "▾" in engine.evaluate(marker), "nothing shows that the hint opens"
     engine.click(".access-tokens-hint")

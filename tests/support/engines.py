@@ -23,6 +23,10 @@ PATIENCE = 60
 """Seconds after which a test gives up: a busy machine must not fail it."""
 
 
+FONTS = ["serif", "sans-serif", "monospace", "Noto Sans", "Noto Serif", "Noto Nastaliq Urdu", "Liberation Sans"]
+"""Some of which a machine may have; the others look like its default font."""
+
+
 class Engine(Protocol):
     """A window of a browser, with a session of its own."""
 

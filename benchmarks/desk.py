@@ -1,13 +1,14 @@
-"""Measure the operators' desk with a million tokens on PostgreSQL: ``python -m benchmarks.desk [--postgresql URL]``.
+"""Measure the operators' desk with 100,000 and a million tokens: ``python -m benchmarks.desk [--postgresql URL]``.
 
-It creates a database for each of two kinds of tokens and prints Markdown tables: what a page request costs by filter,
-and what the indexes of the list cost a last-used update.
+It creates databases on PostgreSQL for two kinds of tokens, and prints Markdown tables: what a page request costs by
+filter, and what the indexes of the list cost a last-used update.
 """
 
 import argparse
 import os
 import random
 import time
+from itertools import product
 from statistics import median
 
 import sqlalchemy as sa
@@ -19,13 +20,14 @@ from flask_access_tokens import AccessTokens
 from flask_access_tokens.clock import now
 from flask_access_tokens.state import State
 from flask_access_tokens.store.connections import reading
-from flask_access_tokens.store.filters import STATUSES, Filter, shown_by
+from flask_access_tokens.store.filters import STATUSES, Filter, condition_of
 from flask_access_tokens.store.order import SORTS, key_of, order_of
 from flask_access_tokens.store.uses import Use, short_waits, update_rows
 
 from .databases import new_database
 
-TOKENS, OWNERS = 1_000_000, 100_000
+SIZES = 100_000, 1_000_000
+OWNERS = 100_000
 ROUNDS = 3
 SIZE = 25
 UPDATES = 10_000
@@ -103,13 +105,14 @@ def main() -> None:
     options = parser.parse_args()
     if not options.postgresql:
         parser.error("PostgreSQL is needed: pass --postgresql, or set ACCESS_TOKENS_TEST_POSTGRESQL")
-    for title, kind in (("mixed tokens", MIXED), ("tokens whose age tells their status", CONTRARY)):
+    kinds = ("mixed tokens", MIXED), ("tokens whose age tells their status", CONTRARY)
+    for number, (title, kind) in product(SIZES, kinds):
         with new_database(options.postgresql) as url:
             app = host(url)
             with app.app_context():
-                fill(kind)
-            pages(app, title)
-            if kind is MIXED:
+                fill(kind, number)
+            pages(app, f"{title.capitalize()}, {number:,} of {OWNERS:,} owners, PostgreSQL")
+            if kind is MIXED and number == max(SIZES):
                 updates(app)
             with app.app_context():
                 engine().dispose()
@@ -136,8 +139,8 @@ def engine() -> sa.Engine:
     return found
 
 
-def fill(kind: str) -> None:
-    values = {"tokens": TOKENS, "owners": OWNERS, "many": OWNER_OF_MANY, "shared": SHARED}
+def fill(kind: str, number: int) -> None:
+    values = {"tokens": number, "owners": OWNERS, "many": OWNER_OF_MANY, "shared": SHARED}
     with engine().begin() as connection:
         people = "INSERT INTO person SELECT i, 'Person ' || i FROM generate_series(1, :owners) AS i"
         connection.execute(sa.text(people), values)
@@ -166,7 +169,7 @@ def request(app: Flask, chosen: Filter, sort: str, after: str) -> float:
 def pages(app: Flask, title: str) -> None:
     """Print what the pages of each filter cost, in every order."""
     state: State = app.extensions["access_tokens"]
-    print(f"\n### {title.capitalize()}, {TOKENS:,} of {OWNERS:,} owners, PostgreSQL\n")
+    print(f"\n### {title}\n")
     print("| filter | shows | first page ms | middle page ms | last page ms | the slowest order, median ms |")
     print("|---|---|---|---|---|---|", flush=True)
     for name, chosen in FILTERS.items():
@@ -195,15 +198,12 @@ def places(state: State, chosen: Filter, sort: str) -> tuple[int, dict[str, str]
     order, moment = order_of(sort, chosen.status), now()
     columns = state.model.id, getattr(state.model, order.column)
     with reading(state) as reader:
-        ranges = shown_by(state, reader, chosen, moment).ranges
-        if not ranges:
-            return 0, {"first": ""}
-        shown = sa.or_(*(one.condition for one in ranges))
+        shown = condition_of(state, reader, chosen, moment)
         number = reader.execute(sa.select(sa.func.count(state.model.id)).where(shown)).scalar_one()
         keys = {"first": ""}
         for page, before in (("middle", number // 2), ("last", number - SIZE)):
             if number > 2 * SIZE:
-                rows = sa.select(*columns).where(shown).order_by(*order.by_all(state.model))
+                rows = sa.select(*columns).where(shown).order_by(*order.by(state.model))
                 keys[page] = str(key_of(*reader.execute(rows.offset(before - 1).limit(1)).one()))
     return number, keys
 
@@ -225,7 +225,7 @@ def updates(app: Flask) -> None:
 def print_updates(table: sa.Table, title: str) -> None:
     vacuum()
     with engine().connect() as connection:
-        picked = sa.select(table.c.digest).order_by(table.c.digest).limit(TOKENS // 10)
+        picked = sa.select(table.c.digest).order_by(table.c.digest).limit(max(SIZES) // 10)
         digests = random.Random(1).choices(connection.execute(picked).scalars().all(), k=UPDATES)
         connection.rollback()
         # The first time, PostgreSQL logs each page as a whole, which depends on the time since its last checkpoint.

@@ -73,8 +73,8 @@ class AccessTokens:
         :param owner: the mapped column that identifies an owner.
         :param active: the SQL expression that says whether an owner may act.
         :param model: the host's own model.
-        :raises TypeError: if ``owner`` is not a mapped column, ``active`` is not an SQL expression, or the arguments are
-            in another order.
+        :raises TypeError: if ``owner`` is not a mapped column, ``active`` is not an SQL expression, or the arguments
+            are in another order.
         :raises ValueError: for an owner, a model, a configuration or a blueprint of the host's that cannot work.
         :raises RuntimeError: where there is no database object, or the application is set up already.
         """

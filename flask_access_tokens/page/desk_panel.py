@@ -8,11 +8,10 @@ from flask import request, url_for
 from flask_wtf.csrf import generate_csrf
 
 from ..state import current_state
-from ..store.desk import Listing, filtered, overview
+from ..store.desk import MOST_COUNTED, Listing, filtered, overview
 from ..store.filters import statuses
 from ..store.order import usual_sort
 from ..store.owners import checks_owner, owners_of
-from ..store.ranges import MOST_COUNTED
 from ..store.summary import RECENTLY
 from ..texts import format_number, ngettext
 from ..texts import gettext as _

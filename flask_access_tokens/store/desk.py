@@ -3,25 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
 from .. import clock
 from ..state import State
 from .batches import BATCH
-from .connections import connection_of, reading, reads
+from .connections import reading, reads
 from .entities import Token
-from .filters import Filter, by_row, by_time, shown_by, statuses
-from .order import Key, Order, key_of, order_of, parse_key
-from .ranges import MOST_COUNTED, Range, all_of, any_of, count_of, number_of
+from .filters import Filter, condition_of, statuses
+from .order import key_of, order_of, parse_key
 from .rows import select_tokens, token_from_row
 from .table import token_table
 
-_NEARBY = 5_000
-"""Tokens that are read in the order of an index before all matching tokens are sorted instead."""
+MOST_COUNTED = 1000
+"""Tokens are counted exactly up to this number. One more stands for any larger number."""
 
 _OVERVIEW = ("active", "expiring", "asleep", "no-expiration", "owner-gone")
 
@@ -55,13 +53,15 @@ def filtered(
     :param moment: the time at which the filter applies, aware; now, unless given.
     :raises StoreError: where the database cannot be used.
     """
-    moment = moment or clock.now()
+    moment, order, model = moment or clock.now(), order_of(sort, chosen.status), state.model
     with reading(state) as reader:
-        pages = _Pages(state, reader, chosen, order_of(sort, chosen.status), moment)
-        keys, matching = pages.first(parse_key(after), size + 1)
-        shown = keys[:size]
-        tokens = _by_ids(state, reader, [key.id for key in shown], moment)
-    return Listing(tokens, str(shown[-1]) if len(keys) > size else "", matching)
+        shown = condition_of(state, reader, chosen, moment)
+        matching = count_of(state, reader, shown)
+        following = select(model.id, getattr(model, order.column)).where(shown, order.after(model, parse_key(after)))
+        rows = reader.execute(following.order_by(*order.by(model)).limit(size + 1)).all()
+        keys = [key_of(*row) for row in rows]
+        tokens = _by_ids(state, reader, [key.id for key in keys[:size]], moment)
+    return Listing(tokens, str(keys[size - 1]) if len(keys) > size else "", matching)
 
 
 @reads
@@ -72,7 +72,7 @@ def count(state: State, chosen: Filter, moment: datetime | None = None) -> int:
     :raises StoreError: where the database cannot be used.
     """
     with reading(state) as reader:
-        return count_of(state, reader, shown_by(state, reader, chosen, moment or clock.now()))
+        return count_of(state, reader, condition_of(state, reader, chosen, moment or clock.now()))
 
 
 @reads
@@ -84,8 +84,19 @@ def overview(state: State) -> dict[str, int]:
     moment, offered = clock.now(), statuses(state)
     names = [name for name in _OVERVIEW if name in offered]
     with reading(state) as reader:
-        numbers = [number_of(state, shown_by(state, reader, Filter(status=name), moment)) for name in names]
-        return dict(zip(names, reader.execute(select(*numbers)).one(), strict=True))
+        shown = [condition_of(state, reader, Filter(status=name), moment) for name in names]
+        numbers = reader.execute(select(*(_number_of(state, each) for each in shown))).one()
+    return dict(zip(names, numbers, strict=True))
+
+
+def count_of(state: State, reader: Connection | Session, shown: ColumnElement[bool]) -> int:
+    """Return how many rows meet a condition, at most ``MOST_COUNTED + 1``."""
+    return reader.execute(select(_number_of(state, shown))).scalar_one()
+
+
+def _number_of(state: State, shown: ColumnElement[bool]) -> ScalarSelect[int]:
+    some = select(state.model.id).where(shown).limit(MOST_COUNTED + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 @reads
@@ -106,71 +117,3 @@ def _by_ids(state: State, reader: Connection | Session, ids: Sequence[UUID], mom
     rows = reader.execute(select_tokens(state).where(token_table(state).c.id.in_(ids))).all()
     by_id = {row[0]: token_from_row(row, moment) for row in rows}
     return [by_id[id_] for id_ in ids if id_ in by_id]
-
-
-@dataclass
-class _Pages:
-    """The pages of the list, as the keys of their tokens."""
-
-    state: State
-    reader: Connection | Session
-    chosen: Filter
-    order: Order
-    moment: datetime
-
-    def first(self, after: Key | None, number: int) -> tuple[list[Key], int]:
-        """Return the first keys after one, and how many tokens the filter shows."""
-        shown = shown_by(self.state, self.reader, self.chosen, self.moment)
-        matching = count_of(self.state, self.reader, shown)
-        if not matching:
-            return [], 0
-        stretches = self.order.stretches(self.state, after)
-        sorts_all = shown.narrow or matching <= MOST_COUNTED
-        found = None if sorts_all else self._by_index(stretches, number)
-        return (self._sorted(shown.ranges, stretches, number) if found is None else found), matching
-
-    def _by_index(self, stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key] | None:
-        """Read keys in the order of an index; None where that finds too few among many tokens of which few match."""
-        times = by_time(self.state, self.reader, self.chosen, self.moment)
-        decided = not by_row(self.state, self.reader, self.chosen)
-        found: list[Key] = []
-        for stretch in stretches:
-            ranges = [Range(and_(stretch, one.condition)) for one in times]
-            missing = number - len(found)
-            if decided:
-                found += self._read(any_of(self.state, ranges, missing, *self._columns(), order=self.order))
-            else:
-                found += self._nearby(ranges, missing)
-            if len(found) == number:
-                break
-            if not decided and self._reaches(ranges):
-                return None
-        return found
-
-    def _nearby(self, ranges: Sequence[Range], number: int) -> list[Key]:
-        """Read the keys of those that match among a limited number of tokens."""
-        # Scopes and owners are in no index of the order: only the rows that it finds are joined with the table.
-        near = any_of(self.state, ranges, _NEARBY, *self._columns(), order=self.order).subquery()
-        rows = select(*self._columns(near.c)).join(self.state.model, self.state.model.id == near.c.id)
-        rows = rows.where(*by_row(self.state, self.reader, self.chosen) or ())
-        return self._read(rows.order_by(*self.order.by(near.c)).limit(number))
-
-    def _reaches(self, ranges: Sequence[Range]) -> bool:
-        rows = any_of(self.state, ranges, _NEARBY, *self._columns(), order=self.order).subquery()
-        return self.reader.execute(select(func.count()).select_from(rows)).scalar_one() == _NEARBY
-
-    def _sorted(self, ranges: Sequence[Range], stretches: Sequence[ColumnElement[bool]], number: int) -> list[Key]:
-        following = [Range(and_(or_(*stretches), one.condition)) for one in ranges]
-        rows = all_of(following, *self._columns())
-        if connection_of(self.state, self.reader).dialect.name == "postgresql":
-            # Keeps PostgreSQL from walking the index of the order, in which the rows may come last.
-            rows = rows.offset(0)
-        found = rows.subquery()
-        return self._read(select(found).order_by(*self.order.by_all(found.c)).limit(number))
-
-    def _columns(self, source: Any = None) -> tuple[Any, Any]:
-        source = self.state.model if source is None else source
-        return source.id, getattr(source, self.order.column)
-
-    def _read(self, statement: Any) -> list[Key]:
-        return [key_of(*row) for row in self.reader.execute(statement)]

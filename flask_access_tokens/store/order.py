@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case
+from sqlalchemy import ColumnElement, and_, case, or_, true
 
 from ..clock import as_utc
-from ..state import State
 
 SORTS = ("created", "-created", "expires", "-expires", "used", "-used")
 """What the list can be sorted by; a hyphen stands for descending."""
@@ -61,36 +60,28 @@ class Order:
         """Whether tokens without the time come last. Databases disagree on where NULLs go."""
         return (self.column == "expires_at") != self.descending
 
-    def by(self, columns: Any) -> list[ColumnElement[Any]]:
-        """Return what to sort a stretch by, so that an index gives the order."""
-        found = getattr(columns, self.column), columns.id
-        return [column.desc() if self.descending else column.asc() for column in found]
+    def by(self, model: Any) -> list[ColumnElement[Any]]:
+        """Return what to sort the tokens by."""
+        time = getattr(model, self.column)
+        sorted_by = [column.desc() if self.descending else column.asc() for column in (time, model.id)]
+        if self.column == "created_at":
+            return sorted_by
+        never = case((time.is_(None), 1), else_=0)
+        return [never if self.never_last else never.desc(), *sorted_by]
 
-    def by_all(self, columns: Any) -> list[ColumnElement[Any]]:
-        """Return what to sort the whole list by."""
-        never = case((getattr(columns, self.column).is_(None), 1), else_=0)
-        return [never if self.never_last else never.desc(), *self.by(columns)]
-
-    def stretches(self, state: State, after: Key | None) -> list[ColumnElement[bool]]:
-        """Return the conditions of the tokens after a key: stretches of an index, one after the other.
-
-        :param after: the key; None for the whole list.
-        """
-        model = state.model
-        time: Any = getattr(model, self.column)
-        timed = [time.is_not(None)]
-        never = [] if self.column == "created_at" else [time.is_(None)]
-        if after is not None:
-            further = model.id < after.id if self.descending else model.id > after.id
-            if after.time is None:
-                timed = [] if self.never_last else timed
-                never = [and_(time.is_(None), further)]
-            else:
-                later = time < after.time if self.descending else time > after.time
-                # Many tokens may have one time, and not every database is fast at comparing both columns at once.
-                timed = [and_(time == after.time, further), later]
-                never = never if self.never_last else []
-        return [*timed, *never] if self.never_last else [*never, *timed]
+    def after(self, model: Any, key: Key | None) -> ColumnElement[bool]:
+        """Return the condition of the tokens after a key; None stands for the whole list."""
+        if key is None:
+            return true()
+        time = getattr(model, self.column)
+        further = model.id < key.id if self.descending else model.id > key.id
+        if key.time is None:
+            never = and_(time.is_(None), further)
+            return never if self.never_last else or_(never, time.is_not(None))
+        # The time alone bounds the rows to read in an index.
+        least, later = (time <= key.time, time < key.time) if self.descending else (time >= key.time, time > key.time)
+        following = and_(least, or_(later, further))
+        return or_(following, time.is_(None)) if self.never_last and self.column != "created_at" else following
 
 
 def usual_sort(status: str) -> str:

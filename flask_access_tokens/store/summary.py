@@ -1,17 +1,16 @@
 """What the question before a deletion says of the tokens: how many, whose, and how recently used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_
+from sqlalchemy import and_, select
 
 from ..state import State
 from .connections import reading, reads
-from .desk import filtered
+from .desk import MOST_COUNTED, count_of, filtered
 from .entities import Token
-from .filters import Filter, shown_by
-from .ranges import Range, count_of, counted
+from .filters import Filter, condition_of
 from .table import token_table
 
 RECENTLY = timedelta(days=7)
@@ -53,14 +52,11 @@ def summary(state: State, chosen: Filter | Sequence[Token], moment: datetime) ->
 
 @reads
 def _of_filter(state: State, chosen: Filter, moment: datetime) -> Summary:
+    columns = token_table(state).c
     with reading(state) as reader:
-        shown = shown_by(state, reader, chosen, moment)
-        if not shown.ranges:
-            return Summary(0, [], 0, None, 0)
-        owners = reader.execute(counted(state, shown, state.model.owner_id)).all()
-        recent = token_table(state).c.last_used_at > moment - RECENTLY
-        lately = [Range(and_(recent, one.condition), one.first and "last_used_at") for one in shown.ranges]
-        used_recently = count_of(state, reader, replace(shown, ranges=lately))
+        shown = condition_of(state, reader, chosen, moment)
+        owners = reader.execute(select(state.model.owner_id).where(shown).limit(MOST_COUNTED + 1)).all()
+        used_recently = count_of(state, reader, and_(shown, columns.last_used_at > moment - RECENTLY))
     first = filtered(state, chosen, sort="-used", size=1, moment=moment).tokens
     owner_ids = sorted({str(row[0]) for row in owners})
     last_used = first[0] if first and first[0].last_used_at is not None else None

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from flask_access_tokens import AccessTokenMixin, clock
-from flask_access_tokens.store import desk, filters, ranges
+from flask_access_tokens.store import desk
 from flask_access_tokens.store.filters import Filter, statuses
 from flask_access_tokens.store.order import SORTS
 from flask_access_tokens.store.owners import owners_of
@@ -28,7 +28,6 @@ def state_of(host: Any) -> Any:
 def test_tokens_whose_owner_is_gone_are_shown_and_counted_where_no_foreign_key_deletes_them(
     make_owned: Callable[..., OwnedHost], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(ranges, "MOST_COUNTED", most)
     monkeypatch.setattr(desk, "MOST_COUNTED", most)
     host = make_owned(own_model=True, foreign_key=False)
     ann, bob = host.add("ann"), host.add("bob")
@@ -52,9 +51,7 @@ def test_tokens_whose_owner_is_gone_are_shown_and_counted_where_no_foreign_key_d
 def test_a_token_whose_owner_is_gone_is_neither_active_nor_expiring(
     make_owned: Callable[..., OwnedHost], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    for module in (ranges, desk):
-        monkeypatch.setattr(module, "MOST_COUNTED", most)
-    monkeypatch.setattr(filters, "BATCH", most)
+    monkeypatch.setattr(desk, "MOST_COUNTED", most)
     host = make_owned(own_model=True, foreign_key=False)
     ann, bob = host.add("ann"), host.add("bob")
     for owner in (ann, bob) * 5:

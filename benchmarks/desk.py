@@ -217,7 +217,7 @@ def updates(app: Flask) -> None:
         print_updates(table, "with those of the list")
         with engine().begin() as connection:
             for index in table.indexes:
-                if not {"owner_id"} & set(index.columns.keys()):
+                if not index.unique and "owner_id" not in index.columns:
                     index.drop(connection)
         print_updates(table, "without them")
 

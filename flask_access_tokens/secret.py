@@ -225,20 +225,16 @@ def _next_secrets(
         ]
         words += _VISIBLE.findall(text)
         texts = [word for word in dict.fromkeys(words) if _SHORTEST_WORD <= len(word) <= MAX_LENGTH]
-        matches = (match[0] for part in _parts(text) for match in adopted.finditer(part))
-        texts += [match for match in matches if len(match) <= MAX_LENGTH]
+        # In short parts: for a long one, a pattern with an open repetition, such as "[a-z]+-", takes quadratic time.
+        texts += [
+            match[0]
+            for run in _VISIBLE.findall(_LONG_RUN.sub(" ", text))
+            for start in range(0, len(run), MAX_LENGTH)
+            for match in adopted.finditer(run[start : start + 2 * MAX_LENGTH])
+            if len(match[0]) <= MAX_LENGTH
+        ]
         found += [each for each in (recognize(one, prefixes, adopted) for one in texts) if each is not None]
     return found, Secret(text[-overlap:])
-
-
-def _parts(text: str) -> Iterator[str]:
-    """Iterate over the parts of a text in which an adopted secret may be anywhere.
-
-    Each is short, because a pattern with an open repetition, such as ``[a-z]+-``, takes quadratic time for a long one.
-    """
-    for run in _VISIBLE.findall(_LONG_RUN.sub(" ", text)):
-        for start in range(0, len(run), MAX_LENGTH):
-            yield run[start : start + 2 * MAX_LENGTH]
 
 
 def hint(secret: Secret | Digest) -> str:

@@ -6,18 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    exists,
-    extract,
-    func,
-    literal,
-    literal_column,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, extract, func, literal, literal_column, select
 from sqlalchemy.orm import Session, aliased
 
 from ..clock import as_utc
@@ -72,13 +61,10 @@ def is_expiring(state: State, reader: Connection | Session, moment: datetime) ->
     model, successor = state.model, aliased(state.model)
     expires = token_table(state).c.expires_at
     # Databases subtract times in different ways, but each has a number for a time.
-    match connection_of(state, reader).dialect.name:
-        case "sqlite":
-            number: Any = func.julianday
-        case "mysql" | "mariadb":
-            number = partial(func.timestampdiff, literal_column("MICROSECOND"), literal_column("'1970-01-01'"))
-        case _:
-            number = partial(extract, "epoch")
+    dialect = connection_of(state, reader).dialect.name
+    number: Any = func.julianday if dialect == "sqlite" else partial(extract, "epoch")
+    if dialect in ("mysql", "mariadb"):
+        number = partial(func.timestampdiff, literal_column("MICROSECOND"), literal_column("'1970-01-01'"))
     return and_(
         expires > moment,
         expires <= moment + EXPIRING,

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from flask_access_tokens import AccessTokens
 from flask_access_tokens.clock import now
 from flask_access_tokens.state import State
-from flask_access_tokens.store.connections import reading
+from flask_access_tokens.store.connections import Reader, read
 from flask_access_tokens.store.filters import STATUSES, Filter, condition_of
 from flask_access_tokens.store.order import SORTS, key_of, order_of
 from flask_access_tokens.store.uses import Use, short_waits, update_rows
@@ -197,7 +197,8 @@ def places(state: State, chosen: Filter, sort: str) -> tuple[int, dict[str, str]
     """Return how many tokens a filter shows, and the keys of its first, middle and last page."""
     order, moment = order_of(sort, chosen.status), now()
     columns = state.model.id, getattr(state.model, order.column)
-    with reading(state) as reader:
+
+    def found(reader: Reader) -> tuple[int, dict[str, str]]:
         shown = condition_of(state, reader, chosen, moment)
         number = reader.execute(sa.select(sa.func.count(state.model.id)).where(shown)).scalar_one()
         keys = {"first": ""}
@@ -205,7 +206,9 @@ def places(state: State, chosen: Filter, sort: str) -> tuple[int, dict[str, str]
             if number > 2 * SIZE:
                 rows = sa.select(*columns).where(shown).order_by(*order.by(state.model))
                 keys[page] = str(key_of(*reader.execute(rows.offset(before - 1).limit(1)).one()))
-    return number, keys
+        return number, keys
+
+    return read(state, found)
 
 
 def updates(app: Flask) -> None:

@@ -12,6 +12,7 @@ from wtforms import ValidationError
 
 from . import policy
 from .state import NO_ROW, State, logger
+from .store.connections import read_again
 from .store.owners import checks_owner, load_owner
 from .store.table import owner_value
 
@@ -30,7 +31,7 @@ def signed_in_owner(state: State) -> str | None:
             " @access_tokens.identity_loader: it returns the ID of whoever is signed in, or None."
         )
         return None
-    found = _flask_login_user(state) if load is None else _ask(state, load)
+    found = read_again(state, lambda: _flask_login_user(state)) if load is None else _ask(state, load)
     if found is None or found == "" or not _is_of_session(state):
         return None
     return _owner_id(state, found)
@@ -86,7 +87,7 @@ def other_id_problem(user: Any, user_id: Any) -> str | None:
 def _ask(state: State, load: Callable[[], Any]) -> Any:
     """Return what a loader of the host's returns, without a proxy such as ``current_user``."""
     try:
-        found = state.app.ensure_sync(load)()
+        found = read_again(state, state.app.ensure_sync(load))
     except NO_ROW:
         return None
     return found._get_current_object() if isinstance(found, LocalProxy) else found

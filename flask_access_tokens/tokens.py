@@ -21,7 +21,7 @@ from .secret import Digest
 from .signals import acting, token_deleted, token_generated
 from .state import State, current_state
 from .store.batches import BATCH, delete_where, iter_where
-from .store.connections import StoreError, reading, reads
+from .store.connections import StoreError, read_rows
 from .store.deletion import delete_tokens, join_families
 from .store.entities import NewToken, Page, Token
 from .store.insertion import AlreadyGenerated, insert_new, new_token
@@ -236,8 +236,8 @@ def prune(expired_days: int = 30, *, orphans: bool = False, dry_run: bool = Fals
         doomed = or_(doomed, is_orphan(state))
     if not dry_run:
         return _delete_where(state, doomed, by=by)
-    with reading(state) as reader:
-        return reader.execute(select(func.count(state.model.id)).where(doomed)).scalar_one()
+    (row,) = read_rows(state, select(func.count(state.model.id)).where(doomed))
+    return int(row[0])
 
 
 def iter_all() -> Iterator[Token]:
@@ -258,7 +258,6 @@ def orphans() -> Iterator[Token]:
     return iter_where(state, is_orphan(state))
 
 
-@reads
 def count_by_scheme() -> dict[str, int]:
     """Return the number of tokens by the scheme of their digest, which tells when a pepper is no longer needed.
 
@@ -266,8 +265,7 @@ def count_by_scheme() -> dict[str, int]:
     """
     state = current_state()
     model = state.model
-    with reading(state) as reader:
-        rows = reader.execute(select(model.scheme, func.count(model.id)).group_by(model.scheme)).all()
+    rows = read_rows(state, select(model.scheme, func.count(model.id)).group_by(model.scheme))
     return {row[0]: row[1] for row in rows}
 
 

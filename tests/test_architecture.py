@@ -57,7 +57,7 @@ OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "delete_token
 """The operations for operators, which name neither an owner nor a digest."""
 OF_THE_DESK = {"overview", "filtered", "count_of", "_number_of", "_by_ids", "_of_filter"}
 """The functions of the operators' list, which reads the tokens of all owners."""
-OF_OWNERS = {"_load_mapped", "unknown_owners"}
+OF_OWNERS = {"_load_all_mapped", "_load_mapped", "unknown_owners"}
 """The functions that ask for an owner, and for no token."""
 
 
@@ -131,6 +131,26 @@ def test_statements_and_commits_are_in_the_store_and_the_operations_alone() -> N
                 assert node.func.attr not in RUNS, f"{name}:{node.lineno}"
             if isinstance(node, ast.Attribute) and node.attr == "session":
                 assert name == "state", f"{name}:{node.lineno}"
+
+
+CONNECTS = {"session_connection", "session_factory", "raw_connection", "connect", "session", "active_session"}
+MAY_CONNECT = {
+    "store.connections": "reads, again where the server had closed the connection",
+    "store.direct": "the check, which the session reads in that case",
+    "store.transactions": "transactions, run again in that case",
+    "store.notices": "the transaction in which a notice is sent",
+    "store.uses": "last uses, tried again",
+    "store.uses_in_request": "last uses",
+    "store.last_used": "last uses",
+}
+
+
+def test_whatever_reads_has_its_connection_from_the_one_function_that_reads_again() -> None:
+    for name, tree in modules().items():
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        called = {getattr(call.func, "attr", getattr(call.func, "id", None)) for call in calls}
+        if runs_sql(name) and name not in MAY_CONNECT:
+            assert not called & CONNECTS, name
 
 
 def test_every_function_with_a_statement_names_the_owner_or_the_digest() -> None:

@@ -6,7 +6,7 @@ from .. import tokens
 from ..config import setting_findings
 from ..finding import Finding
 from ..state import State
-from ..store.connections import error_summary, reading_connection
+from ..store.connections import error_summary, read
 from ..store.inspection import table_findings
 from ..store.settings import clock_findings, foreign_key_findings, settings_findings
 from ..store.uses import try_update
@@ -25,8 +25,7 @@ def examine(state: State) -> Iterator[Finding]:
     """
     yield from _found_by(_OF_APPLICATION, state)
     try:
-        with reading_connection(state):
-            pass
+        read(state, lambda _: None)
     except tokens.StoreError as error:
         yield Finding(
             "database-unavailable",

@@ -13,7 +13,7 @@ from .. import secret as _secret
 from ..policy import TokenRefused
 from ..secret import Digest, Secret
 from ..state import State
-from .connections import reading
+from .connections import read_rows
 from .entities import Token
 from .insertion import row_of_token
 from .owners import unknown_owners
@@ -131,8 +131,7 @@ def _rows(state: State, candidates: Sequence[Candidate], *, lock: bool) -> Itera
         statement = statement.where(or_(same, model.nonce.in_(nonces)) if nonces else same)
         if lock:
             statement = statement.with_for_update(read=True)
-        with reading(state) as reader:
-            rows = reader.execute(statement).all()
+        rows = read_rows(state, statement)
         by_digest = {(row.scheme, row.digest): row for row in rows}
         by_nonce = {row.nonce: row for row in rows if row.nonce is not None}
         for one in batch:

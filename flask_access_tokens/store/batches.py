@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, true
 
 from .. import clock
 from ..state import State
-from .connections import reading
+from .connections import read_rows
 from .deletion import join_families
 from .entities import Token
 from .rows import select_tokens, token_from_row
@@ -24,9 +24,7 @@ def iter_where(state: State, condition: ColumnElement[bool]) -> Iterator[Token]:
     statement = select_tokens(state).where(condition).order_by(columns.owner_id, columns.id).limit(BATCH)
     after: ColumnElement[bool] = true()
     while True:
-        with reading(state) as reader:
-            rows = reader.execute(statement.where(after)).all()
-        moment = clock.now()
+        rows, moment = read_rows(state, statement.where(after)), clock.now()
         for row in rows:
             yield token_from_row(row, moment)
         if len(rows) < BATCH:
@@ -47,9 +45,7 @@ def delete_where(
     after: ColumnElement[bool] = true()
 
     def delete_batch(connection: Connection) -> tuple[Sequence[Row[Any]], list[Token], int]:
-        with reading(state) as reader:
-            rows = reader.execute(statement.where(after)).all()
-        moment = clock.now()
+        rows, moment = read_rows(state, statement.where(after)), clock.now()
         chosen = [token_from_row(row, moment) for row in rows if owner_id is None or is_of_owner(row, owner_id)]
         if not chosen:
             return rows, chosen, 0

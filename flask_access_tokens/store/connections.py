@@ -1,20 +1,21 @@
 """Connections to the database of the tokens, chosen by the host's session."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from ..state import State, current_state
+from ..state import State
 from .table import token_table
 
-Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+Reader = Connection | Session
+"""What executes a SELECT: the session, where the host may add to what it executes."""
 
 StoreError = SQLAlchemyError
 """Raised where the database cannot be used; answered with 503."""
@@ -83,59 +84,80 @@ def bind_arguments(state: State) -> dict[str, Any]:
     return state.bind_arguments
 
 
-@contextmanager
-def reading(state: State) -> Iterator[Connection | Session]:
-    """Yield what to execute a SELECT with, so that it returns what a query of the host's would.
+def read(state: State, work: Callable[[Reader], Result]) -> Result:
+    """Return what work reads with what it is given to execute SELECTs: they return what a query of the host's would.
 
-    It is the host's session of this context, or one that is made like it and closed at the end. A transaction that
+    That is the host's session of this context, or one that is made like it and closed at the end. A transaction that
     the host began goes on; otherwise the session is left without one, so that a request never needs two connections.
+
+    :raises StoreError: where the database cannot be used.
     """
+
+    def run() -> Result:
+        with _reading(state) as reader:
+            return work(reader)
+
+    return read_again(state, run)
+
+
+def read_rows(state: State, statement: Executable) -> Sequence[Any]:
+    """Return the rows of a SELECT, as :func:`read` reads them."""
+    return read(state, lambda reader: reader.execute(statement).all())
+
+
+def read_on_connection(state: State, work: Callable[[Connection], Result]) -> Result:
+    """Return what work reads on the connection that :func:`read` reads on."""
+    return read(state, lambda reader: work(connection_of(state, reader)))
+
+
+def read_objects(state: State, work: Callable[[Session], Result]) -> Result:
+    """Return what work loads through the host's session of this context, to which mapped objects then belong."""
+    session = state.session()
+
+    def run() -> Result:
+        with _own_transaction(session), session.no_autoflush:
+            return work(session)
+
+    return read_again(state, run)
+
+
+def read_again(state: State, load: Callable[[], Result]) -> Result:
+    """Call what only reads, such as a loader of the host's, and once more if the server had closed the connection.
+
+    A new one may work: at the first error, the pool drops all that are older. In a transaction that the host began
+    before, which is over then, nothing is read again.
+    """
+    may_repeat = active_session(state) is None
+    while True:
+        try:
+            return load()
+        except DBAPIError as error:
+            error.hide_parameters = True  # the digest and the owner, which the host may log
+            if not (may_repeat and error.connection_invalidated):
+                raise
+        may_repeat, session = False, active_session(state)
+        if session is not None:
+            end_transaction(session)
+
+
+def connection_of(state: State, reader: Reader) -> Connection:
+    """Return the connection of what :func:`read` reads with."""
+    return reader if isinstance(reader, Connection) else session_connection(state, reader)
+
+
+@contextmanager
+def _reading(state: State) -> Iterator[Reader]:
     session = session_of_context(state)
     if session is None:
-        with session_factory(state)() as session, own_transaction(session):
+        with session_factory(state)() as session, _own_transaction(session):
             yield _reader(state, session)
         return
-    with own_transaction(session), session.no_autoflush:
+    with _own_transaction(session), session.no_autoflush:
         yield _reader(state, session)
 
 
 @contextmanager
-def reading_connection(state: State) -> Iterator[Connection]:
-    """Yield the connection that :func:`reading` reads on."""
-    with reading(state) as reader:
-        yield connection_of(state, reader)
-
-
-def connection_of(state: State, reader: Connection | Session) -> Connection:
-    """Return the connection of what :func:`reading` yields."""
-    return reader if isinstance(reader, Connection) else session_connection(state, reader)
-
-
-def read_again(state: State, error: DBAPIError) -> bool:
-    """Return whether to read again after an error: the server had closed the pooled connection.
-
-    A new one may work. In a transaction of the host's, which is over then, nothing is read again.
-    """
-    return error.connection_invalidated and active_session(state) is None
-
-
-def reads(operation: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Decorate an operation that only reads, so that it is run once more on a new connection where that may work."""
-
-    @wraps(operation)
-    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        try:
-            return operation(*args, **kwargs)
-        except DBAPIError as error:
-            if not read_again(current_state(), error):
-                raise
-        return operation(*args, **kwargs)
-
-    return run
-
-
-@contextmanager
-def own_transaction(session: Session) -> Iterator[None]:
+def _own_transaction(session: Session) -> Iterator[None]:
     """Read in the transaction that a session is in, or in one that ends with the block."""
     if session.in_transaction():
         yield
@@ -147,7 +169,7 @@ def own_transaction(session: Session) -> Iterator[None]:
         end_transaction(session)
 
 
-def _reader(state: State, session: Session) -> Connection | Session:
+def _reader(state: State, session: Session) -> Reader:
     connection = session_connection(state, session)
     # A listener or a method of the host's may add criteria, such as the tenant's, to whatever the session executes.
     adds = session.dispatch.do_orm_execute or type(session).execute is not Session.execute

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 
 from .. import clock
 from ..state import State
 from .batches import BATCH
-from .connections import reading, reads
+from .connections import Reader, read
 from .entities import Token
 from .filters import Filter, condition_of, statuses
 from .order import key_of, order_of, parse_key
@@ -35,7 +34,6 @@ class Listing:
     """The number of tokens that the filter shows, as :func:`count` returns it."""
 
 
-@reads
 def filtered(
     state: State,
     chosen: Filter,
@@ -53,29 +51,30 @@ def filtered(
     :param moment: the time at which the filter applies, aware; now, unless given.
     :raises StoreError: where the database cannot be used.
     """
-    moment, order, model = moment or clock.now(), order_of(sort, chosen.status), state.model
-    with reading(state) as reader:
-        shown = condition_of(state, reader, chosen, moment)
+    at, order, model = moment or clock.now(), order_of(sort, chosen.status), state.model
+
+    def listed(reader: Reader) -> Listing:
+        shown = condition_of(state, reader, chosen, at)
         matching = count_of(state, reader, shown)
         following = select(model.id, getattr(model, order.column)).where(shown, order.after(model, parse_key(after)))
         rows = reader.execute(following.order_by(*order.by(model)).limit(size + 1)).all()
         keys = [key_of(*row) for row in rows]
-        tokens = _by_ids(state, reader, [key.id for key in keys[:size]], moment)
-    return Listing(tokens, str(keys[size - 1]) if len(keys) > size else "", matching)
+        tokens = _by_ids(state, reader, [key.id for key in keys[:size]], at)
+        return Listing(tokens, str(keys[size - 1]) if len(keys) > size else "", matching)
+
+    return read(state, listed)
 
 
-@reads
 def count(state: State, chosen: Filter, moment: datetime | None = None) -> int:
     """Return how many tokens a filter shows, at most ``MOST_COUNTED + 1``, which stands for more.
 
     :param moment: the time at which the filter applies, aware; now, unless given.
     :raises StoreError: where the database cannot be used.
     """
-    with reading(state) as reader:
-        return count_of(state, reader, condition_of(state, reader, chosen, moment or clock.now()))
+    at = moment or clock.now()
+    return read(state, lambda reader: count_of(state, reader, condition_of(state, reader, chosen, at)))
 
 
-@reads
 def overview(state: State) -> dict[str, int]:
     """Return how many tokens there are of each status that operators look for, counted as :func:`count` does.
 
@@ -83,13 +82,16 @@ def overview(state: State) -> dict[str, int]:
     """
     moment, offered = clock.now(), statuses(state)
     names = [name for name in _OVERVIEW if name in offered]
-    with reading(state) as reader:
+
+    def counted(reader: Reader) -> dict[str, int]:
         shown = [condition_of(state, reader, Filter(status=name), moment) for name in names]
         numbers = reader.execute(select(*(_number_of(state, each) for each in shown))).one()
-    return dict(zip(names, numbers, strict=True))
+        return dict(zip(names, numbers, strict=True))
+
+    return read(state, counted)
 
 
-def count_of(state: State, reader: Connection | Session, shown: ColumnElement[bool]) -> int:
+def count_of(state: State, reader: Reader, shown: ColumnElement[bool]) -> int:
     """Return how many rows meet a condition, at most ``MOST_COUNTED + 1``."""
     return reader.execute(select(_number_of(state, shown))).scalar_one()
 
@@ -99,19 +101,21 @@ def _number_of(state: State, shown: ColumnElement[bool]) -> ScalarSelect[int]:
     return select(func.count()).select_from(some).scalar_subquery()
 
 
-@reads
 def chosen_tokens(state: State, ids: Sequence[UUID]) -> list[Token]:
     """Return tokens of any owners by their IDs, in this order, without those that are not there.
 
     :raises StoreError: where the database cannot be used.
     """
     moment, unique = clock.now(), list(dict.fromkeys(ids))
-    with reading(state) as reader:
+
+    def listed(reader: Reader) -> list[Token]:
         batches = (unique[start : start + BATCH] for start in range(0, len(unique), BATCH))
         return [token for batch in batches for token in _by_ids(state, reader, batch, moment)]
 
+    return read(state, listed)
 
-def _by_ids(state: State, reader: Connection | Session, ids: Sequence[UUID], moment: datetime) -> list[Token]:
+
+def _by_ids(state: State, reader: Reader, ids: Sequence[UUID], moment: datetime) -> list[Token]:
     if not ids:
         return []
     rows = reader.execute(select_tokens(state).where(token_table(state).c.id.in_(ids))).all()

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, false, func, or_, true
 
 from .. import policy
 from ..secret import hints_ending_in
 from ..state import SCOPE, State
+from .connections import Reader
 from .foreign_key import keeps_owners
 from .owners import is_orphan
 from .rows import is_expiring, of_exact_owner, parse_token_id
@@ -44,7 +44,7 @@ def statuses(state: State) -> tuple[str, ...]:
     return STATUSES if state.owner is not None else STATUSES[:-1]
 
 
-def condition_of(state: State, reader: Connection | Session, chosen: Filter, moment: datetime) -> ColumnElement[bool]:
+def condition_of(state: State, reader: Reader, chosen: Filter, moment: datetime) -> ColumnElement[bool]:
     """Return the condition of the rows that a filter shows.
 
     :param reader: reads which rows a collation of the host's takes for an owner's.
@@ -60,7 +60,7 @@ def condition_of(state: State, reader: Connection | Session, chosen: Filter, mom
     return and_(*met)
 
 
-def _has_status(state: State, reader: Connection | Session, status: str, moment: datetime) -> ColumnElement[bool]:
+def _has_status(state: State, reader: Reader, status: str, moment: datetime) -> ColumnElement[bool]:
     columns = token_table(state).c
     expires, used, before = columns.expires_at, columns.last_used_at, moment - ASLEEP
     live = or_(expires.is_(None), expires > moment)
@@ -93,7 +93,7 @@ def _has_scope(state: State, scope: str) -> ColumnElement[bool]:
     return func.replace(padded, f" {scope} ", "") != padded
 
 
-def _found(state: State, reader: Connection | Session, search: str) -> list[ColumnElement[bool]]:
+def _found(state: State, reader: Reader, search: str) -> list[ColumnElement[bool]]:
     """Return the conditions of which a token that a search finds meets one; none for a text that cannot be stored."""
     columns, token_id = token_table(state).c, parse_token_id(search)
     if policy.has_unsafe_characters(search):
@@ -102,7 +102,7 @@ def _found(state: State, reader: Connection | Session, search: str) -> list[Colu
     return found if token_id is None else [*found, columns.id == token_id]
 
 
-def _of_owner(state: State, reader: Connection | Session, text: str) -> ColumnElement[bool]:
+def _of_owner(state: State, reader: Reader, text: str) -> ColumnElement[bool]:
     try:
         return of_exact_owner(state, reader, policy.validate_owner_id(text))
     except ValueError:  # it is no owner ID

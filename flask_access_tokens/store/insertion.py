@@ -11,7 +11,7 @@ from .. import secret as _secret
 from ..policy import TokenRefused
 from ..state import UNLIMITED, State
 from ..texts import gettext as _
-from .connections import reading
+from .connections import read_rows
 from .entities import NewToken, Token, status_at
 from .limits import insert_within_limit
 from .rows import COLUMNS, select_tokens
@@ -101,8 +101,7 @@ def _nonce_used(state: State, owner_id: str, nonce: str | None) -> bool:
     if nonce is None:
         return False
     statement = select_tokens(state).where(of_owner(state, owner_id), token_table(state).c.nonce == nonce)
-    with reading(state) as reader:
-        return any(is_of_owner(row, owner_id) for row in reader.execute(statement))
+    return any(is_of_owner(row, owner_id) for row in read_rows(state, statement))
 
 
 def _already_generated() -> AlreadyGenerated:

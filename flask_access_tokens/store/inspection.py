@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeEngine
 
 from ..finding import Finding
 from ..state import State
-from .connections import reading_connection
+from .connections import read_on_connection
 from .table import token_table
 
 _KINDS = (Uuid, Integer, DateTime, String)
@@ -36,10 +36,9 @@ def table_findings(state: State) -> list[Finding]:
 
     :raises StoreError: where the database cannot be used.
     """
-    table = token_table(state)
-    with reading_connection(state) as connection, warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # types that it does not recognize
-        stored = _StoredTable(connection, table)
+
+    def find(connection: Connection) -> list[Finding]:
+        stored = _StoredTable(connection, token_table(state))
         if not stored.exists:
             message = f"The table {stored.name} is not in the database. {_migration(state, 'Create', stored.name)}"
             return [Finding("table-missing", message)]
@@ -49,6 +48,10 @@ def table_findings(state: State) -> list[Finding]:
             *_index_findings(state, stored),
             *_foreign_key_findings(state, stored),
         ]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # types that it does not recognize
+        return read_on_connection(state, find)
 
 
 class _StoredTable:

@@ -14,7 +14,7 @@ from ..policy import TokenRefused
 from ..state import UNLIMITED, State
 from ..texts import gettext as _
 from ..texts import ngettext, relative_time
-from .connections import reading
+from .connections import read_rows
 from .reads import owned_by
 from .rows import FURTHER, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
@@ -83,8 +83,7 @@ def free_places(connection: Connection, state: State, owner_id: str, limit: int)
     table, moment = token_table(state), clock.now()
     expires = table.c.expires_at
     relevant = or_(expires.is_(None), expires > moment, table.c.seat.is_not(None))
-    with reading(state) as reader:
-        rows = reader.execute(select_tokens(state, "seat").where(of_owner(state, owner_id), relevant)).all()
+    rows = read_rows(state, select_tokens(state, "seat").where(of_owner(state, owner_id), relevant))
     held = [(token_from_row(row, moment), row[FURTHER]) for row in rows if is_of_owner(row, owner_id)]
     expired = [token.id for token, _ in held if token.expired]
     live = [taken for token, taken in held if not token.expired and not (token.replaced and taken is None)]

@@ -9,13 +9,12 @@ from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select
 from .. import clock, policy
 from ..secret import HINT_TAIL
 from ..state import current_state
-from .connections import reading, reads
+from .connections import Reader, read
 from .entities import Page
 from .rows import is_expiring, of_exact_owner, select_tokens, token_from_row
 from .table import token_table
 
 
-@reads
 def page(
     owner_id: object,
     *,
@@ -41,7 +40,8 @@ def page(
     moment = clock.now()
     owner = policy.validate_owner_id(owner_id)
     model, table = state.model, token_table(state)
-    with reading(state) as reader:
+
+    def listed(reader: Reader) -> Page:
         conditions = _conditions(table, moment) | {"expiring": is_expiring(state, reader, moment)}
         order = _order(table, sort, conditions["expired"])
         mine = of_exact_owner(state, reader, owner)
@@ -62,14 +62,16 @@ def page(
         else:
             matching = counts.get(status, counts["all"])
         pages = max(1, -(-matching // size))
-        number = min(max(1, number), pages)
-        start = (number - 1) * size
+        shown = min(max(1, number), pages)
+        start = (shown - 1) * size
         if search:
             statement = statement.where(model.id.in_(ids[start : start + size]))
         else:
             statement = statement.offset(start).limit(size)
         rows = reader.execute(statement).all()
-    return Page([token_from_row(row, moment) for row in rows], matching, number, pages, counts)
+        return Page([token_from_row(row, moment) for row in rows], matching, shown, pages, counts)
+
+    return read(state, listed)
 
 
 def _matches(row: Sequence[Any], search: str) -> bool:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, or_
+from sqlalchemy import Select, bindparam, or_
 from sqlalchemy.exc import DBAPIError
 
 from .. import clock
 from ..state import State
-from .connections import read_again, reading, reads, session_connection
+from .connections import Reader, connection_of, read, read_rows
 from .direct import DirectSelect, plain_engine
 from .entities import Token
 from .owners import may_act, select_with_owner
@@ -56,7 +56,6 @@ def lookup(state: State, candidates: Mapping[str, str]) -> Match | None:
     return Match(token_from_row(row, clock.now()), digest, scheme, candidates, selected_owner, schema_map)
 
 
-@reads
 def lookup_all(state: State, candidates: Sequence[Mapping[str, str]]) -> list[list[Token]]:
     """Find the tokens of several secrets, expired ones included, as :func:`lookup` finds one; one SELECT.
 
@@ -65,7 +64,8 @@ def lookup_all(state: State, candidates: Sequence[Mapping[str, str]]) -> list[li
     :raises StoreError: where the database cannot be used.
     """
     digests = [digest for each in candidates for digest in each.values()]
-    rows = {row[FURTHER]: row for row in _rows_of(state, digests)} if digests else {}
+    statement = select_tokens(state, "digest", "scheme").where(token_table(state).c.digest.in_(digests))
+    rows = {row[FURTHER]: row for row in read_rows(state, statement)} if digests else {}
     moment = clock.now()
     accepted = (
         [rows[digest] for scheme, digest in each.items() if digest in rows and rows[digest][-1] == scheme]
@@ -74,56 +74,35 @@ def lookup_all(state: State, candidates: Sequence[Mapping[str, str]]) -> list[li
     return [[token_from_row(row, moment) for row in found] for found in accepted]
 
 
-def _rows_of(state: State, digests: Sequence[str]) -> Sequence[Sequence[Any]]:
-    statement = select_tokens(state, "digest", "scheme").where(token_table(state).c.digest.in_(digests))
-    try:
-        with reading(state) as reader:
-            return reader.execute(statement).all()
-    except DBAPIError as error:
-        error.hide_parameters = True
-        raise
-
-
 _Found = tuple[Sequence[Any] | None, Mapping[Any, Any] | None]
 
 
 def _first(state: State, parameters: dict[str, str]) -> _Found:
     """Return the first row with one of the digests, and the schema map that it was read with.
 
-    Where the server has closed a pooled connection, a new one may work. So it is read again, through the session: it
-    lets the pool drop its other connections, which are closed as well after a restart of the server.
+    Where the server has closed the driver's connection, the session reads instead: its first error lets the pool drop
+    its other connections, which are closed as well after a restart of the server.
     """
-    for read in (_read_directly, _read, _read):
+    engine = plain_engine(state)
+    key = None if engine is None else (engine.dialect, len(parameters))
+    direct: DirectSelect | None = state.lookups.get(key)
+    if engine is not None and direct is not None and direct.usable:
         try:
-            return read(state, parameters)
+            return direct.first(engine, parameters), None
         except DBAPIError as error:
             error.hide_parameters = True
-            last = error
-            if not read_again(state, error):
-                break
-    raise last
+            if not error.connection_invalidated:
+                raise
 
+    def first(reader: Reader) -> _Found:
+        row = reader.execute(_select(state, len(parameters)), parameters).first()
+        return row, connection_of(state, reader).get_execution_options().get("schema_translate_map")
 
-def _read_directly(state: State, parameters: dict[str, str]) -> _Found:
-    engine = plain_engine(state)
-    if engine is None:
-        return _read(state, parameters)
-    key = (engine.dialect, len(parameters))
-    direct: DirectSelect | None = state.lookups.get(key)
-    if direct is not None and direct.usable:
-        return direct.first(engine, parameters), None
-    found = _read(state, parameters)
-    if direct is None:
+    found = read(state, first)
+    if engine is not None and direct is None:
         # Only now: a dialect that has not connected does not know its server, and SQLAlchemy keeps what it answers.
         state.lookups[key] = DirectSelect(_select(state, len(parameters)), engine.dialect, parameters)
     return found
-
-
-def _read(state: State, parameters: dict[str, str]) -> _Found:
-    with reading(state) as reader:
-        connection = reader if isinstance(reader, Connection) else session_connection(state, reader)
-        row = reader.execute(_select(state, len(parameters)), parameters).first()
-        return row, connection.get_execution_options().get("schema_translate_map")
 
 
 def _select(state: State, count: int) -> Select[Any]:

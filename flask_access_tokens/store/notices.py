@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from .. import clock
 from ..state import State
 from .batches import iter_where
-from .connections import reading
+from .connections import read_rows
 from .entities import Token
 from .rows import FURTHER, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
@@ -114,8 +114,7 @@ def _mark(connection: Connection, state: State, token: Token, windows: Collectio
     # Locked before it is read: on MariaDB, a transaction reads what was committed when it first read. SQLite has no
     # such lock; there the UPDATE locks the database.
     locked = connection.execute(select(table.c.id).where(same).with_for_update(skip_locked=True)).first()
-    with reading(state) as reader:
-        row = reader.execute(select_tokens(state, "noticed_days").where(same)).first()
+    row = next(iter(read_rows(state, select_tokens(state, "noticed_days").where(same))), None)
     if locked is None or row is None or not is_of_owner(row, token.owner_id):
         return None
     moment = clock.now()

@@ -4,16 +4,16 @@ import inspect as python_inspect
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, event, exists, inspect, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy.orm import Mapper, QueryableAttribute
+from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 
 from ..models import AccessTokenMixin, owner_column
 from ..state import NO_ROW, State
-from .connections import own_transaction, reading
+from .connections import read_again, read_objects, read_rows
 from .table import owner_value, token_table
 
 _BATCH = 500
@@ -35,13 +35,13 @@ def load_owner(state: State, owner_id: str) -> Any:
     """
     try:
         if state.loaders.owner is not None:
-            if state.active is not None and _load_mapped(state, owner_id) is None:
+            if state.active is not None and read_objects(state, partial(_load_mapped, state, owner_id)) is None:
                 return None
-            return state.app.ensure_sync(state.loaders.owner)(owner_id) or None
+            return read_again(state, partial(state.app.ensure_sync(state.loaders.owner), owner_id)) or None
         if state.owner is not None:
-            owner = _load_mapped(state, owner_id)
+            owner = read_objects(state, partial(_load_mapped, state, owner_id))
         elif (load_user := _user_loader(state)) is not None:
-            owner = state.app.ensure_sync(load_user)(owner_id)
+            owner = read_again(state, partial(state.app.ensure_sync(load_user), owner_id))
             # A loader may look into the request first, and return whoever that names.
             if owner is not None and str(getattr(owner, state.login_manager.id_attribute)()) != owner_id:
                 return None
@@ -68,15 +68,20 @@ def owners_of(state: State, owner_ids: Iterable[str]) -> dict[str, Any]:
     if state.owner is None or state.loaders.owner is not None:
         loaded = {owner_id: load_owner(state, owner_id) for owner_id in wanted} if checks_owner(state) else {}
         return {owner_id: owner for owner_id, owner in loaded.items() if owner is not None}
-    column, session = state.owner, state.session()
-    found: dict[str, Any] = {}
-    with own_transaction(session), session.no_autoflush:
-        for start in range(0, len(wanted), _BATCH):
-            values = _values(state, wanted[start : start + _BATCH])
-            # Unique, because the host's class may load a collection by a join.
-            rows = session.scalars(select(column.class_).where(column.in_(values))).unique()
-            found |= {str(getattr(owner, column.key)): owner for owner in rows}
+    found = read_objects(state, partial(_load_all_mapped, state, state.owner, wanted))
     return {owner_id: found[owner_id] for owner_id in wanted if owner_id in found}
+
+
+def _load_all_mapped(
+    state: State, column: QueryableAttribute[Any], wanted: Sequence[str], session: Session
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for start in range(0, len(wanted), _BATCH):
+        values = _values(state, wanted[start : start + _BATCH])
+        # Unique, because the host's class may load a collection by a join.
+        rows = session.scalars(select(column.class_).where(column.in_(values))).unique()
+        found |= {str(getattr(owner, column.key)): owner for owner in rows}
+    return found
 
 
 def _values(state: State, owner_ids: Iterable[str]) -> list[Any]:
@@ -122,8 +127,7 @@ def unknown_owners(state: State, owner_ids: Iterable[str]) -> set[str]:
     known: set[str] = set()
     for start in range(0, len(wanted), _BATCH):
         values = [owner_value(state, owner_id) for owner_id in wanted[start : start + _BATCH]]
-        with reading(state) as reader:
-            known.update(str(row[0]) for row in reader.execute(select(state.owner).where(state.owner.in_(values))))
+        known.update(str(row[0]) for row in read_rows(state, select(state.owner).where(state.owner.in_(values))))
     return set(wanted) - known
 
 
@@ -132,8 +136,7 @@ def some_owner_ids(state: State) -> list[str]:
 
     :raises StoreError: where the database cannot be used.
     """
-    with reading(state) as reader:
-        rows = reader.execute(select(state.model.owner_id).limit(_SOME)).all()
+    rows = read_rows(state, select(state.model.owner_id).limit(_SOME))
     return list(dict.fromkeys(str(row[0]) for row in rows))
 
 
@@ -224,18 +227,16 @@ def _python_type(column: Column[Any]) -> type | None:
         return None
 
 
-def _load_mapped(state: State, owner_id: str) -> Any:
+def _load_mapped(state: State, owner_id: str, session: Session) -> Any:
     """Return an owner as ``owner=`` maps it; with ``active=``, one who may act."""
     owner: Any = state.owner
-    value, session = owner_value(state, owner_id), state.session()
-    mapper = inspect(owner.class_)
-    with own_transaction(session), session.no_autoflush:
-        if state.active is None and list(mapper.primary_key) == list(owner.property.columns):
-            found = session.get(mapper, value)
-        else:
-            same = [owner == value] if state.active is None else [owner == value, state.active]
-            found = session.scalars(select(owner.class_).where(*same)).one_or_none()
-        return found if found is not None and str(getattr(found, owner.key)) == owner_id else None
+    value, mapper = owner_value(state, owner_id), inspect(owner.class_)
+    if state.active is None and list(mapper.primary_key) == list(owner.property.columns):
+        found = session.get(mapper, value)
+    else:
+        same = [owner == value] if state.active is None else [owner == value, state.active]
+        found = session.scalars(select(owner.class_).where(*same)).one_or_none()
+    return found if found is not None and str(getattr(found, owner.key)) == owner_id else None
 
 
 def _active_expression(state: State) -> Any:

@@ -8,7 +8,7 @@ from .. import secret as _secret
 from ..secret import Secret
 from ..state import State, current_state
 from .batches import BATCH
-from .connections import reading, reads
+from .connections import read_rows
 from .entities import Token
 from .lookup import lookup, lookup_all
 from .rows import parse_token_id, select_tokens, token_from_row
@@ -70,7 +70,6 @@ def _recognize(state: State, secret: Secret) -> Secret | None:
     return secret if secret.adopted else _secret.recognize(str(secret), state.prefixes, state.adopted)
 
 
-@reads
 def owned_by(owner_id: object) -> list[Token]:
     """Return every token of an owner, the newest first.
 
@@ -79,13 +78,10 @@ def owned_by(owner_id: object) -> list[Token]:
     state = current_state()
     owner, columns = policy.validate_owner_id(owner_id), token_table(state).c
     statement = select_tokens(state).where(of_owner(state, owner)).order_by(columns.created_at.desc(), columns.id)
-    with reading(state) as reader:
-        rows = reader.execute(statement).all()
-    moment = clock.now()
+    rows, moment = read_rows(state, statement), clock.now()
     return [token_from_row(row, moment) for row in rows if is_of_owner(row, owner)]
 
 
-@reads
 def get(owner_id: object, token_id: object) -> Token | None:
     """Return one token of an owner, or None where they have none with this ID.
 
@@ -97,6 +93,5 @@ def get(owner_id: object, token_id: object) -> Token | None:
     mine, wanted = of_owner(state, owner), parse_token_id(token_id)
     if wanted is None:
         return None
-    with reading(state) as reader:
-        row = reader.execute(select_tokens(state).where(mine, token_table(state).c.id == wanted)).first()
-    return token_from_row(row, clock.now()) if row is not None and is_of_owner(row, owner) else None
+    rows = read_rows(state, select_tokens(state).where(mine, token_table(state).c.id == wanted))
+    return next((token_from_row(row, clock.now()) for row in rows if is_of_owner(row, owner)), None)

@@ -14,7 +14,7 @@ from ..policy import TokenRefused
 from ..state import UNLIMITED, State
 from ..texts import gettext as _
 from .batches import BATCH, iter_where
-from .connections import reading
+from .connections import read_rows
 from .entities import NewToken, Token
 from .insertion import row_of
 from .limits import free_places, insert_within_limit, take_seat
@@ -45,9 +45,8 @@ def token_gone() -> TokenGone:
 def successor_of(state: State, token: Token) -> Token | None:
     """Return the token that replaced a token, or None."""
     statement = select_tokens(state).where(of_owner(state, token.owner_id), token_table(state).c.replaces == token.id)
-    with reading(state) as reader:
-        row = reader.execute(statement).first()
-    return token_from_row(row, clock.now()) if row is not None and is_of_owner(row, token.owner_id) else None
+    rows, moment = read_rows(state, statement), clock.now()
+    return next((token_from_row(row, moment) for row in rows if is_of_owner(row, token.owner_id)), None)
 
 
 def has_other_successor(state: State, token: Token) -> bool:
@@ -55,8 +54,7 @@ def has_other_successor(state: State, token: Token) -> bool:
     table = token_table(state)
     other = or_(table.c.nonce.is_(None), table.c.nonce != own_nonce(token))
     statement = select_tokens(state).where(of_owner(state, token.owner_id), table.c.replaces == token.id, other)
-    with reading(state) as reader:
-        return any(is_of_owner(row, token.owner_id) for row in reader.execute(statement))
+    return any(is_of_owner(row, token.owner_id) for row in read_rows(state, statement))
 
 
 def own_nonce(token: Token) -> str:

@@ -1,14 +1,13 @@
 """Settings of the database and its connections with which the package cannot be relied on."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from sqlalchemy import Connection
 
 from .. import clock
 from ..finding import Finding
 from ..state import State
-from .connections import reading_connection
+from .connections import read_on_connection
 from .table import token_table
 
 _CLOCKS = {
@@ -26,12 +25,15 @@ def settings_findings(state: State) -> list[Finding]:
 
     :raises StoreError: where the database cannot be used.
     """
-    with reading_connection(state) as connection:
+
+    def find(connection: Connection) -> list[Finding]:
         if connection.dialect.name == "postgresql":
             return [*_postgresql_findings(connection), *_pooler_findings(connection)]
         if connection.dialect.name in ("mysql", "mariadb"):
             return [*_mariadb_findings(connection), *_galera_findings(connection)]
-    return []
+        return []
+
+    return read_on_connection(state, find)
 
 
 def foreign_key_findings(state: State) -> list[Finding]:
@@ -41,9 +43,12 @@ def foreign_key_findings(state: State) -> list[Finding]:
     """
     if state.app.debug or not token_table(state).c.owner_id.foreign_keys:
         return []
-    with reading_connection(state) as connection:
-        if connection.dialect.name != "sqlite" or connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
-            return []
+
+    def is_off(connection: Connection) -> bool:
+        return connection.dialect.name == "sqlite" and not connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
+
+    if not read_on_connection(state, is_off):
+        return []
     return [
         Finding(
             "foreign-keys-off",
@@ -59,16 +64,7 @@ def clock_findings(state: State) -> list[Finding]:
 
     :raises StoreError: where the database cannot be used.
     """
-    with reading_connection(state) as connection:
-        statement = _CLOCKS.get(connection.dialect.name)
-        if statement is None:
-            return []
-        before = clock.now()
-        told: datetime = connection.exec_driver_sql(statement).scalar_one()
-        after = clock.now()
-    moment = clock.as_utc(told)
-    # The database read its clock at some time between the two.
-    apart = max(before - moment, moment - after).total_seconds()
+    apart = read_on_connection(state, _seconds_apart)
     if apart <= _MOST_SECONDS_APART:
         return []
     return [
@@ -78,6 +74,17 @@ def clock_findings(state: State) -> list[Finding]:
             " clock of whichever machine checks them. Synchronize both, for example with NTP.",
         )
     ]
+
+
+def _seconds_apart(connection: Connection) -> float:
+    """Return how far the clocks are apart at least; 0 for a database that has none of its own."""
+    statement = _CLOCKS.get(connection.dialect.name)
+    if statement is None:
+        return 0
+    before = clock.now()
+    moment = clock.as_utc(connection.exec_driver_sql(statement).scalar_one())
+    # The database read its clock at some time between the two.
+    return max(before - moment, moment - clock.now()).total_seconds()
 
 
 def _postgresql_findings(connection: Connection) -> Iterator[Finding]:

@@ -1,13 +1,13 @@
 """What the question before a deletion says of the tokens: how many, whose, and how recently used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, select
 
 from ..state import State
-from .connections import reading, reads
+from .connections import Reader, read
 from .desk import MOST_COUNTED, count_of, filtered
 from .entities import Token
 from .filters import Filter, condition_of
@@ -42,7 +42,9 @@ def summary(state: State, chosen: Filter | Sequence[Token], moment: datetime) ->
     :raises StoreError: where the database cannot be used.
     """
     if isinstance(chosen, Filter):
-        return _of_filter(state, chosen, moment)
+        found = read(state, lambda reader: _of_filter(state, reader, chosen, moment))
+        first = filtered(state, chosen, sort="-used", size=1, moment=moment).tokens
+        return replace(found, last_used=first[0] if first and first[0].last_used_at is not None else None)
     used = [token for token in chosen if token.last_used_at is not None]
     last_used = max(used, key=lambda token: token.last_used_at or moment, default=None)
     recently = [token for token in used if token.last_used_at and token.last_used_at > moment - RECENTLY]
@@ -50,14 +52,10 @@ def summary(state: State, chosen: Filter | Sequence[Token], moment: datetime) ->
     return Summary(len(chosen), owner_ids[:OWNERS_NAMED], len(owner_ids), last_used, len(recently))
 
 
-@reads
-def _of_filter(state: State, chosen: Filter, moment: datetime) -> Summary:
-    columns = token_table(state).c
-    with reading(state) as reader:
-        shown = condition_of(state, reader, chosen, moment)
-        owners = reader.execute(select(state.model.owner_id).where(shown).limit(MOST_COUNTED + 1)).all()
-        used_recently = count_of(state, reader, and_(shown, columns.last_used_at > moment - RECENTLY))
-    first = filtered(state, chosen, sort="-used", size=1, moment=moment).tokens
+def _of_filter(state: State, reader: Reader, chosen: Filter, moment: datetime) -> Summary:
+    """Return the summary of what a filter shows, without the token that was used last."""
+    shown = condition_of(state, reader, chosen, moment)
+    owners = reader.execute(select(state.model.owner_id).where(shown).limit(MOST_COUNTED + 1)).all()
+    used_recently = count_of(state, reader, and_(shown, token_table(state).c.last_used_at > moment - RECENTLY))
     owner_ids = sorted({str(row[0]) for row in owners})
-    last_used = first[0] if first and first[0].last_used_at is not None else None
-    return Summary(len(owners), owner_ids[:OWNERS_NAMED], len(owner_ids), last_used, used_recently)
+    return Summary(len(owners), owner_ids[:OWNERS_NAMED], len(owner_ids), None, used_recently)

@@ -14,7 +14,7 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from ..clock import as_utc
 from ..state import State, logger
-from .connections import end_transaction, error_summary, reading_connection, session_connection
+from .connections import end_transaction, error_summary, read_on_connection, session_connection
 from .table import token_table
 
 SHARED_POOLS = (StaticPool, SingletonThreadPool)
@@ -63,10 +63,13 @@ def try_update(state: State) -> None:
     """
     table = token_table(state)
     no_use = {"used": "", "due": None, "moment": None, "origin": None}
-    with reading_connection(state) as connection:
+
+    def update(connection: Connection) -> None:
         if connection.dialect.name != "sqlite":
             connection.execute(_locked(table, [""])).all()
         connection.execute(_due_update(table), [no_use])
+
+    read_on_connection(state, update)
 
 
 def update_rows(connection: Connection, table: Table, uses: Sequence[Use]) -> None:

@@ -10,6 +10,7 @@ import random
 import time
 from itertools import product
 from statistics import median
+from uuid import uuid4
 
 import sqlalchemy as sa
 from flask import Flask, current_app
@@ -22,7 +23,7 @@ from flask_access_tokens.state import State
 from flask_access_tokens.store.connections import Reader, read
 from flask_access_tokens.store.filters import STATUSES, Filter, condition_of
 from flask_access_tokens.store.order import SORTS, key_of, order_of
-from flask_access_tokens.store.uses import Use, short_waits, update_rows
+from flask_access_tokens.store.uses import Use, commit_uses
 
 from .databases import new_database
 
@@ -236,9 +237,7 @@ def print_updates(table: sa.Table, title: str) -> None:
             times, before = [], position(connection)
             for digest in digests:
                 started = time.perf_counter()
-                with short_waits(connection):
-                    update_rows(connection, table, [Use(digest, now(), None, now(), None, None)])
-                    connection.commit()
+                commit_uses(connection, table, [Use(uuid4(), digest, now(), None, now(), None, None)])
                 times.append((time.perf_counter() - started) * 1_000_000)
             written = position(connection) - before
     print(f"| {title} | {median(times):.0f} | {written / UPDATES:,.0f} |", flush=True)

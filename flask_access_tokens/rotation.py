@@ -80,7 +80,8 @@ def rotate_own(token: Token) -> tuple[NewToken, Token]:
     successor = successor_of(state, token)
     if successor is None:
         return _replace(state, token, policy.validate_overlap(None), None, "token", own_nonce(token))
-    if successor.replaced or successor.last_used_at is not None or has_other_successor(state, token):
+    used = successor.last_used_at is not None or successor.id in state.unwritten
+    if used or successor.replaced or has_other_successor(state, token):
         token_reused.send(state.app, token=token)
         raise SuccessorUsed(_("This token was already rotated. Rotate the token that replaced it."))
     new = _successor(state, successor, token, clock.now(), None, "token")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from flask import Config, Flask, Request, Response, current_app, request
 from sqlalchemy import ColumnElement
@@ -74,6 +75,9 @@ class State:
     """Whether the database lets no token outlive its owner; None until the database was asked."""
     writer: Any = None
     """The thread that writes last-used updates."""
+    unwritten: dict[UUID, str] = field(default_factory=dict)
+    """The tokens with a use that this process has not written, and ``"missing"`` if the update found no row."""
+    warned_of_missing: bool = False
     failed_updates: int = 0
     updates_resume_at: float = 0.0
     failure_logged_at: float = float("-inf")

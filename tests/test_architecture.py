@@ -139,9 +139,7 @@ MAY_CONNECT = {
     "store.direct": "the check, which the session reads in that case",
     "store.transactions": "transactions, run again in that case",
     "store.notices": "the transaction in which a notice is sent",
-    "store.uses": "last uses, tried again",
-    "store.uses_in_request": "last uses",
-    "store.last_used": "last uses",
+    "store.last_used": "last uses, tried again",
 }
 
 

@@ -66,7 +66,12 @@ def _peppers(state: State) -> list[Finding]:
 
 def _last_used_updates(state: State) -> Iterator[Finding]:
     try:
-        try_update(state)
+        if not try_update(state):
+            yield Finding(
+                "last-used-hidden",
+                "Row-level security hides every token from an update of last-used times, because no listener of the"
+                " session sets a tenant or role. Set it in an after_begin listener instead of before_request.",
+            )
     except tokens.StoreError as error:
         yield Finding(
             "last-used",

@@ -46,13 +46,6 @@ def is_plain(state: State, session: Session | None, bind: Engine) -> bool:
     return _engine_without_listeners(state) is bind and not bind.pool.dispatch.checkout
 
 
-def has_listeners_like(session: Session, other: Session) -> bool:
-    """Return whether a session has the listeners of another one, and none of its own."""
-    return all(
-        list(getattr(session.dispatch, name)) == list(getattr(other.dispatch, name)) for name in _SESSION_EVENTS
-    )
-
-
 def _engine_without_listeners(state: State) -> Engine | None:
     scope = state.db.session
     session = _idle_session(state, scope.session_factory) if type(scope) is scoped_session else None

@@ -72,9 +72,7 @@ def owners_of(state: State, owner_ids: Iterable[str]) -> dict[str, Any]:
     return {owner_id: found[owner_id] for owner_id in wanted if owner_id in found}
 
 
-def _load_all_mapped(
-    state: State, column: QueryableAttribute[Any], wanted: Sequence[str], session: Session
-) -> dict[str, Any]:
+def _load_all_mapped(state: State, column: Any, wanted: Sequence[str], session: Session) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for start in range(0, len(wanted), _BATCH):
         values = _values(state, wanted[start : start + _BATCH])

@@ -108,6 +108,10 @@ def insert_again(state: State, new: NewToken, unused: Token, predecessor: Token)
 
     def insert_other(connection: Connection) -> None:
         mine = of_owner(state, owner_id)
+        # Whoever has locked it may be about to write its first use.
+        idle = select(table.c.id).where(mine, table.c.id == unused.id, table.c.last_used_at.is_(None))
+        if connection.execute(idle.with_for_update(skip_locked=True)).first() is None:
+            raise already_replaced()
         # Others may have the place of an expired one. It is looked for while the pair still counts once.
         free = free_places(connection, state, owner_id, limit) if needs_place else []
         taken = _seat(connection, state, unused)

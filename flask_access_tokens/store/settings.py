@@ -43,11 +43,9 @@ def foreign_key_findings(state: State) -> list[Finding]:
     """
     if state.app.debug or not token_table(state).c.owner_id.foreign_keys:
         return []
-
-    def is_off(connection: Connection) -> bool:
-        return connection.dialect.name == "sqlite" and not connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
-
-    if not read_on_connection(state, is_off):
+    if read_on_connection(
+        state, lambda each: each.dialect.name != "sqlite" or each.exec_driver_sql("PRAGMA foreign_keys").scalar()
+    ):
         return []
     return [
         Finding(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import has_request_context
 from sqlalchemy.exc import OperationalError
 
 from flask_access_tokens import (
@@ -17,7 +18,7 @@ from flask_access_tokens import (
     token_required,
     tokens,
 )
-from flask_access_tokens.store import uses, uses_in_request
+from flask_access_tokens.store import last_used, uses
 from host import Clock, Host, bearer
 from uses import last_uses
 from wire import wire
@@ -137,17 +138,18 @@ def test_a_last_used_update_is_skipped_while_every_connection_is_in_use(
 ) -> None:
     options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
     host = make_host(f"sqlite:///{tmp_path / 'host.sqlite3'}", SQLALCHEMY_ENGINE_OPTIONS=options)
-    header = bearer(host.generate("ann").secret)
+    header = bearer(host.generate("ann", scopes=["read"]).secret)
     held: list[Any] = []
 
-    @host.app.get("/keep")
-    @token_required
-    def keep() -> str:
-        held.append(host.db.engine.connect())
-        return "kept"
+    @host.access_tokens.scopes_loader
+    def keep(_: str) -> list[str]:
+        """Take the connection that the check has just returned."""
+        if has_request_context() and not held:
+            held.append(host.db.engine.connect())
+        return ["read"]
 
-    assert host.client().get("/keep", headers=header).text == "kept"
-    held.pop().close()
+    assert host.client().get("/api", headers=header).status_code == 200
+    held[0].close()
     assert last_uses(host) == {"laptop": None}
     assert host.app.extensions["access_tokens"].failed_updates == 0
     host.client().get("/api", headers=header)
@@ -177,7 +179,7 @@ def test_a_failing_last_used_update_is_retried_after_a_second_and_logged_again_a
     host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     moment = 1000
-    for module in (uses, uses_in_request):
+    for module in (uses, last_used):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: moment))
     tried: list[int] = []
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from flask_access_tokens.store import last_used
+from flask_access_tokens.store import uses
 from flask_access_tokens.tokens import NewToken
 from host import Clock, Host, bearer
 from load import wait_until
@@ -84,7 +84,7 @@ def test_a_token_under_an_older_pepper_moves_to_the_newest(stored_host: Host, cl
 def test_an_update_that_hangs_delays_no_request_even_with_a_pool_of_one_connection(
     serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(last_used, "short_waits", lambda _: nullcontext())
+    monkeypatch.setattr(uses, "short_waits", lambda *_: nullcontext())
     host = serve(kind, pool_size=1, max_overflow=0, pool_timeout=20)
     made = host.generate("ann")
     lock, unlock = LOCKS[kind]

@@ -95,7 +95,7 @@ def row_level_security(databases: Databases, how: str, driver: str, **config: An
     class TenantSession(Session):
         """The class of this host's sessions, with listeners of its own."""
 
-    db = SQLAlchemy(app, session_options={"class_": TenantSession})
+    db = SQLAlchemy(app, session_options=None if how == "a statement" else {"class_": TenantSession})
 
     class ApiToken(AccessTokenMixin, db.Model):  # type: ignore[name-defined,misc]
         __tablename__ = "api_tokens"
@@ -135,6 +135,15 @@ def row_level_security(databases: Databases, how: str, driver: str, **config: An
         sa.event.listen(TenantSession, "after_begin", enter_tenant)
     elif how == "scoped session":
         sa.event.listen(db.session, "after_begin", enter_tenant)
+    elif how == "what is removed":
+        sa.event.listen(db.session, "after_begin", enter_tenant)
+        app.teardown_request(lambda _: g.pop("tenant", None))
+    elif how == "a statement":
+
+        @app.before_request
+        def enter_tenant_of_transaction() -> None:
+            db.session.execute(sa.select(sa.func.set_config("app.tenant", g.tenant, True)))
+
     elif how == "instance":
         app.before_request(lambda: sa.event.listen(db.session(), "after_begin", enter_tenant))
     else:
@@ -279,6 +288,7 @@ HOSTS: dict[str, Callable[[Databases], Tenants]] = {
         for how in ("class", "scoped session", "instance", "info")
         for driver in DRIVERS
     },
+    "row-level security by what is removed": partial(row_level_security, how="what is removed", driver="psycopg"),
     **{f"own engine, {kind}": partial(own_engine, kind=kind) for kind in ("sqlite", "postgresql", "mariadb")},
     **{f"bind key, {kind}": partial(bind_key, kind=kind) for kind in ("sqlite", "postgresql")},
     **{

@@ -1,5 +1,6 @@
 """The names of the indexes that the extension adds to a table of the host's own."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
@@ -27,15 +28,16 @@ def test_an_index_of_the_host_s_own_on_other_columns_keeps_its_name() -> None:
 
 
 @pytest.mark.case("S05", "S06")
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
 def test_two_tables_with_names_as_long_as_they_can_be_need_no_naming_convention_for_indexes(
-    database_url: str,
+    server_database: Callable[..., str], kind: str
 ) -> None:
     class Base(DeclarativeBase):
         metadata = sa.MetaData(naming_convention={"uq": "uq_%(table_name)s_%(column_0_name)s"})
 
     for name in ("a", "b"):
         type(f"Token{name}", (AccessTokenMixin, Base), {"__tablename__": f"{'tokens_' * 8}{name}"})
-    engine = sa.create_engine(database_url)
+    engine = sa.create_engine("sqlite://" if kind == "sqlite" else server_database(kind, "names"))
     Base.metadata.create_all(engine)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

@@ -165,12 +165,14 @@ def test_one_migration_upgrades_it_on_every_database_with_the_lines_of_the_chang
 
 
 @pytest.mark.case("S05")
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_migration_adds_the_foreign_key_of_an_owner_that_is_passed_later(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    url = f"sqlite:///{tmp_path / 'host.sqlite3'}" if kind == "sqlite" else server_database(kind, "owner later")
     monkeypatch.setattr("logging.config.fileConfig", lambda *_: None)
     app = Flask("host")
-    app.config.update(SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=database_url)
+    app.config.update(SECRET_KEY="a key for tests", SQLALCHEMY_DATABASE_URI=url)
     db = SQLAlchemy(app)
 
     class Person(db.Model):  # type: ignore[name-defined]

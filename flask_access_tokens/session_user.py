@@ -1,6 +1,5 @@
 """Who is signed in to the session: the person that the page is for."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +100,8 @@ def _is_of_session(state: State) -> bool:
     user = g.get("_login_user")
     if state.login_manager is None or user is None or not user.is_authenticated:
         return True
-    return str(getattr(user, state.login_manager.id_attribute)()) == str(session.get("_user_id"))
+    named = session.get("_user_id")
+    return named is not None and state.login_id(user) == str(named)
 
 
 def _flask_login_user(state: State) -> Any:
@@ -120,7 +120,7 @@ def _flask_login_user(state: State) -> Any:
             state.owner.class_.__name__,
         )
         return None
-    user_id = user.get_id()
+    user_id = state.login_id(user)
     problem = other_id_problem(user, user_id) if state.loaders.owner is None else None
     if problem is not None:
         state.warn_once(problem)
@@ -130,10 +130,10 @@ def _flask_login_user(state: State) -> Any:
 def _owner_id(state: State, found: Any) -> str | None:
     """Return the owner ID of whom a loader has found, an ID or a user; None if they do not exist or may not act."""
     owner = state.owner
+    if not getattr(found, "is_authenticated", True):
+        return None
     if owner is not None and isinstance(found, owner.class_):
         found = getattr(found, owner.key)
-    elif isinstance(found, getattr(sys.modules.get("flask_login"), "AnonymousUserMixin", ())):
-        return None
     owner_id = policy.validate_owner_id(found)
     try:
         owner_value(state, owner_id)

@@ -86,6 +86,15 @@ class State:
     def config(self) -> Config:
         return self.app.config
 
+    def login_id(self, user: Any) -> str | None:
+        """Return the ID under which Flask-Login keeps a user in the session; None for a user without one."""
+        get_id = getattr(user, self.login_manager.id_attribute, None)
+        try:
+            found = None if get_id is None else get_id()
+        except NotImplementedError:  # raised by UserMixin for a user without an ID
+            return None
+        return None if found is None else str(found)
+
     def warn_once(self, message: str) -> None:
         """Log a warning, once in each process."""
         if message not in self.warned:

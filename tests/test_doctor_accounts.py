@@ -32,6 +32,8 @@ DISABLING: dict[str, dict[str, Any]] = {
     "active beside UserMixin": {"active": mapped_column(sa.Boolean), "is_active": UserMixin.is_active},
     "a property": {"is_banned": property(lambda user: False)},
     "a hybrid": {"account_locked": hybrid_property(lambda user: user.name == "Bob")},
+    "a word of another case": {"bannedAt": disabled_at()},
+    "a time until when": {"lockout_end": disabled_at()},
 }
 
 
@@ -61,7 +63,8 @@ def test_a_way_to_disable_people_that_decides_nothing_is_found(doctored: Callabl
 @pytest.mark.case("S04")
 def test_a_host_that_says_who_may_act_or_speaks_of_nothing_is_left_alone(doctored: Callable[..., set[str]]) -> None:
     assert doctored() == set()
-    assert doctored(last_active_at=disabled_at()) == set()
+    for name in ("last_active_at", "mfa_enabled", "active_plan", "deleted_items_count", "email_notifications_enabled"):
+        assert doctored(**{name: mapped_column(sa.Integer)}) == set(), name
     assert doctored(disabled_at=disabled_at(), may_act=lambda user: user.disabled_at.is_(None)) == set()
     assert doctored(disabled_at=disabled_at(), is_active=property(lambda user: user.disabled_at is None)) == set()
     assert doctored(disabled_at=disabled_at(), is_active=mapped_column(sa.Boolean, default=True)) == set()

@@ -15,6 +15,7 @@ from ..session_user import check_csrf, signed_in_owner
 from ..signals import token_rejected, token_used
 from ..state import SCOPE, State, at_the_end, current_state, logger, of_request
 from ..store.connections import StoreError, error_summary
+from ..store.direct import plain_engine
 from ..store.entities import Token
 from ..store.last_used import note_use
 from . import credentials, routes
@@ -51,7 +52,7 @@ class _GuardState:
 
     state: State
     verdict: Verdict | None = None
-    """What the check of the one credential found, kept for further guards."""
+    """What the check of the one credential found, kept for a guard that would find the same."""
     token: Token | None = None
     error: BearerError | None = None
 
@@ -230,12 +231,13 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
 
 
 def _check(state: State, req: Request, credential: Secret) -> Verdict:
-    """Check the credential of a request, once for all of its guards.
+    """Check the credential of a request, or return what an earlier check found.
 
     :raises BearerError: 503 if the database cannot be used.
     """
     found = _guard_state(state, req)
-    if found.verdict is None:
+    # Not after the host has begun to use its session, in which it may have chosen the tenant.
+    if found.verdict is None or plain_engine(state) is None:
         try:
             found.verdict = check_secret(state, credential)
         except StoreError as error:

@@ -12,8 +12,10 @@ from ..state import State
 from ..store.owners import asks_who_may_act, load_owner, some_owner_ids
 
 _SPEAKS_OF_ACTING = re.compile(
-    r"(?!is_active$|last_)(?:.*_)?(?:active|inactive|enabled|disabled|deactivated|banned|blocked|locked|suspended|deleted)(?:_|$)"
-).match
+    r"(?!is_active$)(?:is_|account_|user_)*"
+    r"(?:(?:active|inactive|enabled|disabled|activated|deactivated|banned|blocked|locked|suspended|frozen|archived|closed"
+    r"|deleted|approved)(?:_(?:at|on|until|since|date|flag))?|(?:ban|lock|lockout|suspension)_(?:until|ends?|expires)(?:_at)?)"
+).fullmatch
 
 
 def account_findings(state: State) -> Iterator[Finding]:
@@ -26,7 +28,7 @@ def account_findings(state: State) -> Iterator[Finding]:
         )
     if state.owner is None or state.loaders.owner is not None or asks_who_may_act(state):
         return
-    names = sorted(filter(_SPEAKS_OF_ACTING, _columns_and_properties(state.owner.class_)))
+    names = [name for name in _columns_and_properties(state.owner.class_) if _SPEAKS_OF_ACTING(_snake_case(name))]
     if names:
         yield Finding(
             "owner-active",
@@ -36,10 +38,14 @@ def account_findings(state: State) -> Iterator[Finding]:
         )
 
 
-def _columns_and_properties(owner_class: type) -> set[str]:
+def _columns_and_properties(owner_class: type) -> list[str]:
     mapper: Any = inspect(owner_class)
     static = {name for one in owner_class.__mro__ for name, value in vars(one).items() if isinstance(value, property)}
-    return static | (set(mapper.all_orm_descriptors.keys()) - set(mapper.relationships.keys()))
+    return sorted(static | (set(mapper.all_orm_descriptors.keys()) - set(mapper.relationships.keys())))
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def session_id_findings(state: State) -> list[Finding]:

@@ -46,6 +46,18 @@ def is_plain(state: State, session: Session | None, bind: Engine) -> bool:
     return _engine_without_listeners(state) is bind and not bind.pool.dispatch.checkout
 
 
+def reads_alike(state: State) -> bool:
+    """Return whether a read finds the same rows at any time of a request, because no listener chooses a tenant."""
+    scope = state.db.session
+    session = _idle_session(state, scope.session_factory) if type(scope) is scoped_session else None
+    if session is None or _has_listeners(session):
+        return False
+    engine = session_bind(state, session)
+    if not isinstance(engine, Engine):
+        return False
+    return not (engine.dispatch.engine_connect or engine.dispatch.begin or engine.pool.dispatch.checkout)
+
+
 def _engine_without_listeners(state: State) -> Engine | None:
     scope = state.db.session
     session = _idle_session(state, scope.session_factory) if type(scope) is scoped_session else None

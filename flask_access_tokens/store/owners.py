@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, event, exists, inspect, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Mapper, QueryableAttribute, Session
+from sqlalchemy.types import TypeEngine
 
 from ..models import AccessTokenMixin, owner_column
 from ..state import NO_ROW, State
@@ -43,7 +44,7 @@ def load_owner(state: State, owner_id: str) -> Any:
         elif (load_user := _user_loader(state)) is not None:
             owner = read_again(state, partial(state.app.ensure_sync(load_user), owner_id))
             # A loader may look into the request first, and return whoever that names.
-            if owner is not None and str(getattr(owner, state.login_manager.id_attribute)()) != owner_id:
+            if owner is not None and state.login_id(owner) != owner_id:
                 return None
         else:
             raise RuntimeError(
@@ -55,7 +56,8 @@ def load_owner(state: State, owner_id: str) -> Any:
         return None
     if owner is None or state.active is not None:  # by which a mapped owner was loaded
         return owner
-    return owner if getattr(owner, "is_active", True) else None
+    active = getattr(owner, "is_active", True)
+    return owner if (active() if callable(active) else active) else None
 
 
 def owners_of(state: State, owner_ids: Iterable[str]) -> dict[str, Any]:
@@ -192,7 +194,7 @@ def validate_owner(model: type[AccessTokenMixin], owner: QueryableAttribute[Any]
     """
     column: Column[Any] = owner_column(owner)
     own = model.__table__.c.owner_id  # type: ignore[attr-defined]
-    kinds = [_python_type(one) for one in (own, column)]
+    kinds = [_python_type(one.type) for one in (own, column)]
     if None not in kinds and kinds[0] is not kinds[1]:
         raise ValueError(
             f"{own} holds {kinds[0].__name__} and {column} holds {kinds[1].__name__}. Declare owner_id in"  # type: ignore[union-attr]
@@ -210,17 +212,19 @@ def validate_active(active: Any, owner: Any) -> None:
     """
     if active is None:
         return
-    if not isinstance(active, (ColumnElement, QueryableAttribute)):
+    kind = getattr(active, "type", None) if isinstance(active, (ColumnElement, QueryableAttribute)) else None
+    if not isinstance(kind, TypeEngine) or _python_type(kind) is not bool:
         raise TypeError(
-            f"active is {active!r}. Pass an SQL expression over the owner's class: active=User.disabled_at.is_(None)."
+            f"active is {active!r}. Pass an SQL expression over the owner's class that is true or false:"
+            " active=User.disabled_at.is_(None)."
         )
     if owner is None:
         raise ValueError("active= needs owner=: AccessTokens(app, db, owner=User.id, active=User.enabled).")
 
 
-def _python_type(column: Column[Any]) -> type | None:
+def _python_type(kind: TypeEngine[Any]) -> type | None:
     try:
-        return column.type.python_type
+        return kind.python_type
     except NotImplementedError:
         return None
 
@@ -232,8 +236,9 @@ def _load_mapped(state: State, owner_id: str, session: Session) -> Any:
     if state.active is None and list(mapper.primary_key) == list(owner.property.columns):
         found = session.get(mapper, value)
     else:
-        same = [owner == value] if state.active is None else [owner == value, state.active]
-        found = session.scalars(select(owner.class_).where(*same)).one_or_none()
+        same = [owner == value] if state.active is None else [owner == value, _active_expression(state)]
+        # Unique, because the host's class may load a collection by a join.
+        found = session.scalars(select(owner.class_).where(*same)).unique().one_or_none()
     return found if found is not None and str(getattr(found, owner.key)) == owner_id else None
 
 
@@ -242,10 +247,21 @@ def _active_expression(state: State) -> Any:
 
     It is mapped as a column, or as a hybrid with an expression of its own. Without one, a hybrid that combines
     conditions with ``and`` would lose some of them in SQL.
+
+    :raises ValueError: if ``active=`` has columns of other tables, whose rows would decide for all owners.
     """
-    if state.active is not None or state.owner is None:
-        return state.active
+    if state.owner is None:
+        return None
     owner_class = state.owner.class_
+    if state.active is not None:
+        mapper: Any = inspect(owner_class)
+        own = {*mapper.tables, mapper.selectable}
+        if not own.issuperset(select(state.active).get_final_froms()):  # not earlier: it configures the mappers
+            raise ValueError(
+                f"active= has columns of another table than those of {owner_class.__name__}. Ask for a related row by"
+                " active=User.organization.has(...), or by an exists() that names the owner."
+            )
+        return state.active
     descriptor: Any = inspect(owner_class).all_orm_descriptors.get("is_active")
     return None if descriptor is None or not _is_sql(descriptor) else owner_class.is_active
 

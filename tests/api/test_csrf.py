@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, request, session
+import sqlalchemy as sa
+from flask import Blueprint, Flask, g, request, session
 from flask.views import MethodView
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
 
 from applications import application, new_token_header
@@ -296,3 +299,74 @@ def test_a_database_that_is_down_is_503_for_a_token_wherever_its_guard_is() -> N
     for path in ("/hook", "/view"):
         answer = app.test_client().post(path, headers=header)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+
+
+@pytest.mark.case("S07")
+@pytest.mark.parametrize("value", [1, "True", "yes"])
+def test_every_true_value_of_the_check_keeps_the_exemption(value: object) -> None:
+    app = protected("before")
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = value
+    app.post("/guarded")(token_required(lambda: "in"))
+    header = new_token_header(app)
+    assert [app.test_client().post("/guarded", headers=each).status_code for each in (header, {})] == [200, 401]
+
+
+def test_an_application_that_takes_over_the_configuration_of_another_one_is_exempted_too() -> None:
+    first, second = protected("before"), application("second")
+    for app in (first, second):
+        app.post("/guarded")(token_required(lambda: current_token.owner_id))
+    assert first.test_client().post("/guarded", headers=new_token_header(first)).text == "ann"
+    second.config["WTF_CSRF_CHECK_DEFAULT"] = first.config["WTF_CSRF_CHECK_DEFAULT"]
+    CSRFProtect(second)
+    AccessTokens(second, SQLAlchemy(second))
+    assert second.test_client().post("/guarded", headers=new_token_header(second, "bob")).text == "bob"
+    assert second.test_client().post("/guarded").status_code == 401
+
+
+@pytest.mark.case("A14")
+def test_the_body_of_an_exempt_view_stays_unread() -> None:
+    app = protected("before")
+    app.before_request(partial(require_token, optional=True))
+    app.post("/hook")(app.extensions["csrf"].exempt(lambda: request.get_data(as_text=True)))
+    assert app.test_client().post("/hook", data={"signed": "text"}).text == "signed=text"
+
+
+@pytest.mark.case("S07")
+@pytest.mark.parametrize("chosen_by", ["do_orm_execute", "get_bind"])
+def test_a_tenant_that_is_chosen_after_csrfprotect_has_its_own_tokens(chosen_by: str, tmp_path: Path) -> None:
+    app = application(SQLALCHEMY_BINDS={name: f"sqlite:///{tmp_path / name}" for name in ("north", "south")})
+
+    class ByTenant(Session):
+        def get_bind(self, *args: Any, **kwargs: Any) -> Any:
+            return db.engines[g.tenant] if chosen_by == "get_bind" else super().get_bind(*args, **kwargs)
+
+    db = SQLAlchemy(app, session_options={"class_": ByTenant})
+    CSRFProtect(app)
+    access_tokens = AccessTokens(app, db)
+    app.before_request(lambda: setattr(g, "tenant", request.headers["X-Tenant"]))
+    app.post("/things")(token_required(lambda: "in"))
+    headers = {}
+    with app.app_context():
+        db.create_all(None)
+        for name in ("north", "south"):
+            access_tokens.model.__table__.create(db.engines[name])
+            g.tenant = name
+            headers[name] = bearer(tokens.generate(name, "laptop").secret)
+            db.session.remove()
+    if chosen_by == "do_orm_execute":
+
+        @sa.event.listens_for(db.session, "do_orm_execute")
+        def narrow(execution: Any) -> None:
+            mine = access_tokens.model.owner_id == g.tenant
+            execution.statement = execution.statement.where(mine)
+
+    statuses = [
+        app.test_client().post("/things", headers={"X-Tenant": tenant, **headers[owner]}).status_code
+        for tenant in ("north", "south")
+        for owner in ("north", "south")
+    ]
+    assert statuses == [200, 401, 401, 200]
+    assert app.test_client().post("/things", headers={"X-Tenant": "north"}).status_code == 401
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, g, request
-from flask_login import LoginManager, UserMixin, current_user
+from flask_login import AnonymousUserMixin, LoginManager, UserMixin, current_user
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_access_tokens import AccessTokens, token_required
@@ -126,6 +126,36 @@ def test_a_token_of_bob_s_does_not_act_for_whomever_a_loader_finds_in_the_reques
     header = bearer(new_secret(users.app, BOB))
     assert users.app.test_client().get("/notes", headers=header).text == "bob"
     assert users.app.test_client().get("/notes?api_key=key of ann", headers=header).status_code == 401
+
+
+@pytest.mark.case("S03")
+@pytest.mark.parametrize("owner", [True, False], ids=["owner=", "user loader"])
+@pytest.mark.parametrize("kind", ["unstored", "no ID", "guest"])
+def test_a_user_without_an_id_or_a_sign_in_is_nobody(make_users: Callable[..., Users], kind: str, owner: bool) -> None:
+    users = make_users(owner=owner)
+
+    class Key:
+        is_authenticated, is_active, is_anonymous = True, True, False
+
+    class Guest(AnonymousUserMixin):
+        id = ANN
+
+        def get_id(self) -> str:
+            return str(ANN)
+
+    made = {"unstored": lambda: users.user(name="key"), "no ID": Key, "guest": Guest}[kind]
+    users.manager.user_loader(lambda user_id: users.db.session.get(users.user, int(user_id)))
+    if kind == "guest":
+        users.manager.anonymous_user = Guest
+        users.access_tokens.identity_loader(lambda: current_user)
+    else:
+        users.manager.request_loader(lambda request: made() if "api_key" in request.args else None)
+    users.access_tokens.operator_loader(lambda: "op" if current_user.is_authenticated else None)
+    client = users.app.test_client()
+    for path in (PAGE, NEW, "/notes"):
+        assert client.get(path, query_string={"api_key": "k"}).status_code == 401
+    assert client.get(DESK, query_string={"api_key": "k"}).status_code == 404
+    assert client.post(NEW, data={"name": "x"}, query_string={"api_key": "k"}).status_code == 401
 
 
 @pytest.mark.case("S24")

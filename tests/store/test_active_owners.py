@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import session
 from flask_login import UserMixin
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.orm import mapped_column
+from sqlalchemy.orm import mapped_column, relationship
 
 from applications import application
 from flask_access_tokens import AccessTokens, tokens
@@ -132,7 +132,7 @@ def test_a_person_who_is_deactivated_is_signed_in_nowhere(
 
 
 @pytest.mark.case("S04")
-@pytest.mark.parametrize("active", [True, lambda user: True, "enabled", UserMixin])
+@pytest.mark.parametrize("active", [True, lambda user: True, "enabled", UserMixin, sa.literal("on"), sa.null()])
 def test_active_is_an_sql_expression(make_host_of: Callable[..., OwnedHost], active: Any) -> None:
     with pytest.raises(TypeError, match=r"active is .* Pass an SQL expression"):
         make_host_of(may_act=lambda user: active)
@@ -144,3 +144,41 @@ def test_active_needs_owner() -> None:
     app = application()
     with pytest.raises(ValueError, match=r"active= needs owner="):
         AccessTokens(app, SQLAlchemy(app), active=sa.true())
+
+
+@pytest.mark.case("S04")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_columns_of_another_table_let_nobody_in(make_host_of: Callable[..., OwnedHost]) -> None:
+    memberships = sa.table("memberships", sa.column("active", sa.Boolean))
+    host = make_host_of(may_act=lambda user: memberships.c.active)
+    header = host.generate(host.add("ann"))
+    host.run(lambda session: session.execute(sa.text("CREATE TABLE memberships (active BOOLEAN)")))
+    host.run(lambda session: session.execute(sa.text("INSERT INTO memberships VALUES (TRUE)")))
+    for client, headers in ((host.app.test_client(), header), (host.client(1), {})):
+        with pytest.raises(ValueError, match=r"active= has columns of another table"):
+            client.get("/shared", headers=headers)
+
+
+@pytest.mark.case("S04")
+def test_active_may_ask_for_related_rows(make_host_of: Callable[..., OwnedHost]) -> None:
+    parent = mapped_column(sa.ForeignKey("people.id"))
+    children = relationship("User", lazy="joined", join_depth=1)
+    host = make_host_of(may_act=lambda user: user.children.any(), parent_id=parent, children=children)
+    ann = host.add("ann")
+    header = host.generate(ann)
+    assert statuses(host, ann, header) == REFUSED
+    for name in ("bob", "carl"):
+        host.add(name, parent_id=ann)
+    assert statuses(host, ann, header)[:6] == [200] * 6
+    host.run(lambda session: session.execute(sa.update(host.user).values(parent_id=None)))
+
+
+@pytest.mark.case("S04")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_is_active_may_be_a_method(make_host_of: Callable[..., OwnedHost]) -> None:
+    host = make_host_of(is_active=lambda user: user.enabled)
+    ann = host.add("ann")
+    header = host.generate(ann)
+    assert statuses(host, ann, header)[:6] == [200] * 6
+    host.change(ann, enabled=False)
+    assert statuses(host, ann, header) == REFUSED

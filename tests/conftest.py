@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
 
 from browser import browser as browser
 from canary import Canary
 from databases import address, new_database
-from flask_access_tokens import clock as package_clock
 from flask_access_tokens import (
+    AccessTokens,
     secret,
     token_deleted,
     token_generated,
@@ -32,6 +33,7 @@ from flask_access_tokens import (
     token_rotated,
     token_used,
 )
+from flask_access_tokens import clock as package_clock
 from host import Clock, Host, stop_thread
 from missing import missing
 from npm import npm as npm
@@ -121,8 +123,18 @@ def canary() -> Iterator[Canary]:
 
 @pytest.fixture(autouse=True)
 def close_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close the connections of every engine that the test creates: Python 3.13 warns about those of SQLite."""
+    """Close the connections of every engine that the test creates: Python 3.13 warns about those of SQLite.
+
+    The threads that write last-used times end before that, as they would open further ones.
+    """
     engines: list[sa.Engine] = []
+    apps: list[Flask] = []
+    init_app = AccessTokens.init_app
+
+    @wraps(init_app)
+    def set_up(access_tokens: AccessTokens, app: Flask, *args: Any, **kwargs: Any) -> None:
+        init_app(access_tokens, app, *args, **kwargs)
+        apps.append(app)
 
     def remembering(create: Callable[..., sa.Engine]) -> Callable[..., sa.Engine]:
         @wraps(create)
@@ -134,7 +146,10 @@ def close_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     for name in ("create_engine", "engine_from_config"):
         monkeypatch.setattr(sa, name, remembering(getattr(sa, name)))
+    monkeypatch.setattr(AccessTokens, "init_app", set_up)
     yield
+    for app in apps:
+        stop_thread(app)
     for engine in engines:
         engine.dispose()
 

@@ -93,7 +93,7 @@ def test_a_token_is_checked_where_sessions_begin_no_transaction_by_themselves(
     client = explicit_host.test_client()
     assert client.get("/uses").get_json() == {"t-laptop": False}
     answer = client.get("/guarded-uses", headers=bearer(stored.secret))
-    assert (answer.status_code, answer.get_json()) == (200, {"t-laptop": False})
+    assert (answer.status_code, answer.get_json()) == (200, {"t-laptop": True})
     assert client.get("/uses").get_json() == {"t-laptop": True}
 
 

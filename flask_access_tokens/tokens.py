@@ -4,8 +4,10 @@ Each needs an application context. Those that write commit the host's session.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 from sqlalchemy import delete as delete_from
@@ -168,19 +170,19 @@ def update(
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    values = {} if name is None else {"name": policy.validate_name(name)}
+    values: dict[str, Any] = {} if name is None else {"name": policy.validate_name(name)}
     if description is not None:
         values["description"] = policy.validate_description(description)
     token = get(owner_id, token_id)
     if token is None or not values:
         return token
 
-    def update_row(connection: Connection) -> None:
+    def update_row(connection: Connection) -> bool:
         mine = and_(of_owner(state, token.owner_id), token_table(state).c.id == token.id)
-        connection.execute(update_table(token_table(state)).where(mine).values(values))
+        return connection.execute(update_table(token_table(state)).where(mine).values(values)).rowcount == 1
 
-    in_transaction(state, update_row)
-    return get(token.owner_id, token.id)
+    # Not read again: if that failed, the row would be changed all the same.
+    return replace(token, **values) if in_transaction(state, update_row) else None
 
 
 def delete_all(owner_id: object, *, by: str | None = None) -> int:

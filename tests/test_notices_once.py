@@ -219,7 +219,7 @@ def test_on_sqlite_a_run_that_marks_a_notice_first_is_the_one_that_sends_it(
     due_tokens(host, clock, "a")
 
     def mark_first(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("UPDATE"):
+        if statement.startswith("BEGIN"):
             with closing(sqlite3.connect(file)) as of_another_run, of_another_run:
                 of_another_run.execute("UPDATE access_tokens SET noticed_days = 7")
 

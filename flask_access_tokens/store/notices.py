@@ -111,8 +111,7 @@ def _mark(connection: Connection, state: State, token: Token, windows: Collectio
     """Lock the row of a token, and mark the notice that it is due now as sent; None where there is none."""
     table = token_table(state)
     same = and_(of_owner(state, token.owner_id), table.c.id == token.id)
-    # Locked before it is read: on MariaDB, a transaction reads what was committed when it first read. SQLite has no
-    # such lock; there the UPDATE locks the database.
+    # Locked before it is read: on MariaDB, a transaction reads what was committed when it first read.
     locked = connection.execute(select(table.c.id).where(same).with_for_update(skip_locked=True)).first()
     row = next(iter(read_rows(state, select_tokens(state, "noticed_days").where(same))), None)
     if locked is None or row is None or not is_of_owner(row, token.owner_id):
@@ -124,9 +123,8 @@ def _mark(connection: Connection, state: State, token: Token, windows: Collectio
         return None
     if before is not None and (before <= days or found.last_used_at is None):
         return None
-    unchanged = and_(same, table.c.noticed_days == before)
-    marked = connection.execute(update(table).where(unchanged).values(noticed_days=days)).rowcount
-    return Claim(found, days, before) if marked == 1 else None
+    connection.execute(update(table).where(same).values(noticed_days=days))
+    return Claim(found, days, before)
 
 
 def _keep(state: State, claimed: Claim) -> None:

@@ -147,6 +147,7 @@ def _galera_findings(connection: Connection) -> Iterator[Finding]:
 def _autocommit() -> Finding:
     return Finding(
         "autocommit",
-        "The connections are in autocommit mode, so a rotation or an adoption that fails halfway is not undone. Remove"
-        ' isolation_level="AUTOCOMMIT" or autocommit from the options of the engine.',
+        "The connections are in autocommit mode, so nothing that your application does is undone: an owner whose"
+        ' deletion fails has lost their tokens. Remove isolation_level="AUTOCOMMIT" or autocommit from the options of'
+        " the engine.",
     )

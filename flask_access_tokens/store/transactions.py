@@ -4,9 +4,10 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from ..policy import TokenRefused
@@ -25,6 +26,9 @@ _CONFLICTS = {
     sqlite3.SQLITE_BUSY_SNAPSHOT,
 }
 
+_BEGUN = "access_tokens_begun"
+"""The key in ``Connection.info`` that marks a connection with a transaction that was begun by a statement."""
+
 _MOST_ATTEMPTS = 30
 _MOST_SECONDS = 5
 _LONGEST_PAUSE = 0.2
@@ -34,8 +38,8 @@ def in_transaction(state: State, work: Callable[[Connection], Result], *, commit
     """Run work on the connection of the host's session, commit the session, and return what the work returned.
 
     Where the database ends the transaction because of a conflict with another one, or had closed the pooled
-    connection, work is run again in a new one, unless the session was in a transaction before: what the host did in it
-    would be lost.
+    connection, work is run again in a new one, unless the database was in a transaction before: what the host did in
+    it would be lost.
 
     A refused request neither commits nor rolls back what the host began; any other error rolls it back.
 
@@ -45,15 +49,21 @@ def in_transaction(state: State, work: Callable[[Connection], Result], *, commit
     for attempt in range(1, _MOST_ATTEMPTS + 1):
         session = state.session()
         began_before, ending = session.in_transaction(), False
+        undo = None
         try:
             session.flush()  # an owner whom the host has just added has to be there before their token
-            result = work(session_connection(state, session))
+            connection = session_connection(state, session)
+            undo = _begin(connection)
+            result = work(connection)
             if commit:
                 ending = True
                 session.commit()
             return result
         except BaseException as error:
-            if not (began_before and isinstance(error, TokenRefused)):
+            if began_before and isinstance(error, TokenRefused):
+                if undo is not None:
+                    undo()
+            else:
                 try:
                     session.rollback()
                 except SQLAlchemyError:
@@ -64,7 +74,7 @@ def in_transaction(state: State, work: Callable[[Connection], Result], *, commit
             was_closed = getattr(error, "connection_invalidated", False) and not ending and attempt == 1
             if not (is_conflict(error) or was_closed):
                 raise
-            if began_before:
+            if began_before and undo is None:
                 error.add_note(
                     "The database ended this transaction, which had begun before the operation on access tokens. The"
                     " operation was therefore not run again. Begin the transaction again."
@@ -74,6 +84,40 @@ def in_transaction(state: State, work: Callable[[Connection], Result], *, commit
                 raise
         time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))  # noqa: S311
     raise AssertionError("The last attempt returns or raises.")
+
+
+def _begin(connection: Connection) -> Callable[[], None] | None:
+    """Begin a transaction by a statement where the driver begins none, and return what rolls it back.
+
+    A connection may commit each statement by itself; however the host came to set that, it is left as it is. SQLite's
+    driver begins a transaction only before it writes: there the lock for writing is taken first, because a transaction
+    that has read may not wait for it. The transaction ends with that of SQLAlchemy.
+
+    None where the driver begins one, or one has been begun.
+    """
+    driver: Any = connection.connection.driver_connection
+    is_sqlite = connection.dialect.name == "sqlite"
+    told = getattr(driver, "get_autocommit", None) or getattr(driver, "autocommit", False)
+    begins = driver.in_transaction if is_sqlite else not (told() if callable(told) else told)
+    if begins or _BEGUN in connection.info:
+        return None
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_sqlite else "BEGIN")
+    connection.info[_BEGUN] = True
+
+    def end(statement: str, *_: Connection) -> None:
+        if connection.closed or connection.invalidated or not connection.info.pop(_BEGUN, False):
+            return
+        if is_sqlite and not driver.in_transaction:
+            return  # after some errors, SQLite rolls back by itself
+        try:
+            connection.exec_driver_sql(statement)
+        except BaseException:
+            connection.invalidate()  # nobody should use it in the middle of a transaction
+            raise
+
+    event.listen(connection, "commit", partial(end, "COMMIT"))
+    event.listen(connection, "rollback", partial(end, "ROLLBACK"))
+    return partial(end, "ROLLBACK")
 
 
 def is_conflict(error: BaseException) -> bool:

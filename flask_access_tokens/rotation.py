@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 
 from . import clock, policy
 from .policy import TokenRefused
-from .signals import acting, token_deleted, token_reused, token_rotated
+from .signals import acting, tell_deleted, token_deleted, token_reused, token_rotated
 from .state import State, current_state, logger
+from .store.deletion import delete_with_own_successors
 from .store.entities import NewToken, Token, as_replaced
-from .store.families import delete_family
 from .store.insertion import new_token
 from .store.reads import get
 from .store.rotation import (
@@ -15,10 +15,10 @@ from .store.rotation import (
     has_other_successor,
     insert_again,
     insert_successor,
-    own_nonce,
     successor_of,
     token_gone,
 )
+from .store.rows import own_nonces
 from .texts import gettext as _
 
 
@@ -48,8 +48,9 @@ def rotate(
         word of yours.
     :return: the successor and its secret.
     :raises AlreadyReplaced: where the token has a successor.
-    :raises TokenRefused: where the owner has no such token, the overlap or the lifetime is not allowed, or the owner
-        holds as many tokens as they may; nothing is changed then. A pair counts once.
+    :raises TokenRefused: where the owner has no such token, the overlap or the lifetime is not allowed, or not given
+        although the successor was deleted, or the owner holds as many tokens as they may; nothing is changed then. A
+        pair counts once.
     :raises StoreError: where the database cannot be used.
     """
     by = policy.validate_actor(by)
@@ -73,13 +74,13 @@ def rotate_own(token: Token) -> tuple[NewToken, Token]:
     :raises SuccessorUsed: where the successor was used.
     :raises AlreadyReplaced: where the token was rotated, or its successor used, at the same moment.
     :raises TokenGone: where the token was deleted at the same moment.
-    :raises TokenRefused: where the owner holds as many tokens as they may.
+    :raises TokenRefused: where the successor was deleted, or the owner holds as many tokens as they may.
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
     successor = successor_of(state, token)
     if successor is None:
-        return _replace(state, token, policy.validate_overlap(None), None, "token", own_nonce(token))
+        return _replace(state, token, policy.validate_overlap(None), None, "token", own_nonces(token.id)[0])
     used = successor.last_used_at is not None or successor.id in state.unwritten
     if used or successor.replaced or has_other_successor(state, token):
         token_reused.send(state.app, token=token)
@@ -91,23 +92,37 @@ def rotate_own(token: Token) -> tuple[NewToken, Token]:
     return new, token
 
 
-def end_family(token: Token) -> None:
-    """Delete a replaced token that is still used after its overlap, with its predecessors and successors, and commit.
+def delete_own(token: Token, by: str) -> None:
+    """Delete a token for whoever has its secret, with the successors that it asked for itself, and commit it.
+
+    Otherwise, a thief who has rotated it would delete it, and with it what tells of the theft.
 
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    deleted = delete_family(state, token)
-    if any(each.id == token.id for each in deleted):
-        logger.warning(
-            "The secret of the replaced token %s was sent to rotate after its overlap. It may have been stolen: the"
-            " token was deleted with its successors and predecessors, %d tokens in all.",
-            token.id,
-            len(deleted),
-        )
-        token_reused.send(state.app, token=token)
-    for each in deleted:
-        token_deleted.send(state.app, token=each, by="leak")
+    tell_deleted(state.app, delete_with_own_successors(state, token), by)
+
+
+def raise_alarm(token: Token) -> None:
+    """Delete a replaced token that is used after its overlap, and the successors that it asked for itself.
+
+    A successor that a person generated stays, and so does whatever replaced that. Where a person generated the first
+    one, nothing is deleted: whoever has the replaced secret has nothing else.
+
+    :raises StoreError: where the database cannot be used.
+    """
+    state = current_state()
+    deleted = delete_with_own_successors(state, token, alarm=True)
+    if not deleted:
+        return
+    logger.warning(
+        "The secret of the replaced token %s was sent to rotate after its overlap. It may have been stolen: the token"
+        " was deleted with the successors that it had asked for, %d tokens in all.",
+        token.id,
+        len(deleted),
+    )
+    token_reused.send(state.app, token=token)
+    tell_deleted(state.app, deleted, "leak")
 
 
 def _replace(
@@ -121,7 +136,7 @@ def _replace(
     moment = clock.now()
     ends = moment + timedelta(hours=overlap_hours)
     new = _successor(state, token, token, moment, lifetime_days, by)
-    insert_successor(state, new, token, ends, nonce)
+    insert_successor(state, new, token, ends, nonce, lifetime_given=lifetime_days is not None)
     # Not read again: if that failed, the successor would be there, and its secret lost.
     predecessor = as_replaced(token, moment, ends)
     token_rotated.send(state.app, token=new.token, predecessor=predecessor, **acting(by))

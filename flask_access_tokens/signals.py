@@ -1,8 +1,12 @@
 """The signals of the extension. Their sender is the application, and none carries a secret."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from blinker import Namespace
+from flask import Flask
+
+Deleted = TypeVar("Deleted", bound=Sequence[Any])
 
 _namespace = Namespace()
 
@@ -22,8 +26,8 @@ token_rotated = _namespace.signal(
 )
 token_reused = _namespace.signal(
     "token-reused",
-    "Sent when a replaced secret is sent to rotate although its successor is in use, or its overlap is over: it may"
-    " have been stolen. Keyword: token (the replaced one).",
+    "Sent when a replaced secret is sent to rotate although its successor is in use, or after its overlap, if"
+    " successors were deleted: it may have been stolen. Keyword: token (the replaced one).",
 )
 token_expiring = _namespace.signal(
     "token-expiring",
@@ -42,3 +46,10 @@ token_rejected = _namespace.signal(
 def acting(by: str | None, reason: str | None = None) -> dict[str, Any]:
     """Return the keywords of a signal that say who acted, an owner ID or ``"cli"`` for example, and why."""
     return {key: value for key, value in (("by", by), ("reason", reason)) if value is not None}
+
+
+def tell_deleted(app: Flask, deleted: Deleted, by: str | None, reason: str | None = None) -> Deleted:
+    """Send :data:`token_deleted` for each of some tokens, and return them."""
+    for token in deleted:
+        token_deleted.send(app, token=token, **acting(by, reason))
+    return deleted

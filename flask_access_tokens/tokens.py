@@ -5,12 +5,11 @@ Each needs an application context. Those that write commit the host's session.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
-from itertools import islice
+from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
-from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_table
 from sqlalchemy.exc import DBAPIError
 
@@ -20,11 +19,11 @@ from .adoption import adopt
 from .policy import TokenRefused
 from .rotation import rotate
 from .secret import Digest
-from .signals import acting, token_deleted, token_generated
-from .state import State, current_state
-from .store.batches import BATCH, delete_where, iter_where
+from .signals import acting, tell_deleted, token_generated
+from .state import current_state
+from .store.batches import BATCH, iter_where
 from .store.connections import StoreError, read_rows
-from .store.deletion import delete_tokens, join_families
+from .store.deletion import delete_tokens, delete_where
 from .store.entities import NewToken, Page, Token
 from .store.insertion import AlreadyGenerated, insert_new, new_token
 from .store.listing import page
@@ -138,23 +137,14 @@ def delete(owner_id: object, token_id: object, *, by: str | None = None) -> bool
     if token is None:
         return False
 
-    def delete_row(connection: Connection) -> bool:
-        mine = and_(of_owner(state, token.owner_id), token_table(state).c.id == token.id)
-        gone = connection.execute(delete_from(token_table(state)).where(mine)).rowcount == 1
-        if gone:
-            join_families(connection, state, [token])
-        return gone
-
     try:
-        deleted = in_transaction(state, delete_row)
+        deleted, _ = delete_tokens(state, [token], token.owner_id)
     except DBAPIError as error:
         # Where the conflict was with another deletion of this token, that one has answered the question.
         if not is_conflict(error) or get(owner_id, token.id) is not None:
             raise
-        deleted = False
-    if deleted:
-        token_deleted.send(state.app, token=token, **acting(by))
-    return deleted
+        deleted = []
+    return bool(tell_deleted(state.app, deleted, by))
 
 
 def update(
@@ -186,7 +176,9 @@ def update(
 
 
 def delete_all(owner_id: object, *, by: str | None = None) -> int:
-    """Delete every token of an owner and commit, in batches.
+    """Delete every token of an owner and commit, in batches, until none is left.
+
+    A token that is rotated meanwhile does not outlive it.
 
     :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
     :return: how many there were.
@@ -194,27 +186,35 @@ def delete_all(owner_id: object, *, by: str | None = None) -> int:
     """
     state = current_state()
     owner = policy.validate_owner_id(owner_id)
-    return _delete_where(state, of_owner(state, owner), owner, by=by)
+    return sum(
+        len(tell_deleted(state.app, deleted, by)) for deleted in delete_where(state, of_owner(state, owner), owner)
+    )
 
 
 def delete_many(
-    found: Iterable[Token], *, by: str | None = None, reason: str | None = None, unless_used: bool = False
+    found: Iterable[Token],
+    *,
+    by: str | None = None,
+    reason: str | None = None,
+    unless_used: bool = False,
+    rotated_since: datetime | None = None,
 ) -> list[Token]:
     """Delete tokens of any owners, such as those of :func:`find_all`, and commit, in batches.
 
     :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
     :param reason: why, for the signal.
     :param unless_used: keep those that were used since they were read.
+    :param rotated_since: also delete the successors that were generated after this time, an aware datetime.
     :return: those that were deleted, which excludes those that were no longer there.
     :raises StoreError: where the database cannot be used; the batches before stay deleted.
     """
-    state = current_state()
-    remaining, deleted = iter(found), list[Token]()
+    state, remaining, deleted = current_state(), iter(found), list[Token]()
     while batch := list(islice(remaining, BATCH)):
-        gone = delete_tokens(state, batch, unless_used=unless_used)
-        deleted += gone
-        for token in gone:
-            token_deleted.send(state.app, token=token, **acting(by, reason))
+        gone, successors = delete_tokens(state, batch, unless_used=unless_used)
+        deleted += tell_deleted(state.app, gone, by, reason)
+        if rotated_since is not None:
+            newer = [token for token in successors if token.created_at > rotated_since]
+            remaining = chain(newer, remaining)
     return deleted
 
 
@@ -237,7 +237,7 @@ def prune(expired_days: int = 30, *, orphans: bool = False, dry_run: bool = Fals
     if orphans:
         doomed = or_(doomed, is_orphan(state))
     if not dry_run:
-        return _delete_where(state, doomed, by=by)
+        return sum(len(tell_deleted(state.app, deleted, by)) for deleted in delete_where(state, doomed))
     (row,) = read_rows(state, select(func.count(state.model.id)).where(doomed))
     return int(row[0])
 
@@ -269,12 +269,3 @@ def count_by_scheme() -> dict[str, int]:
     model = state.model
     rows = read_rows(state, select(model.scheme, func.count(model.id)).group_by(model.scheme))
     return {row[0]: row[1] for row in rows}
-
-
-def _delete_where(state: State, condition: ColumnElement[bool], owner_id: str | None = None, *, by: str | None) -> int:
-    deleted = 0
-    for chosen, count in delete_where(state, condition, owner_id):
-        deleted += count
-        for token in chosen:
-            token_deleted.send(state.app, token=token, **acting(by))
-    return deleted

@@ -53,7 +53,7 @@ STATEMENTS = {"select", "insert", "update", "delete", "text"}
 RUNS = {"commit", "execute", "exec_driver_sql", "scalar", "scalars", "flush", "rollback"}
 OF_THE_CATALOG = {"_has_unvalidated_key", "_unusable"}
 """They ask PostgreSQL for what it knows of the table, and read no row of it."""
-OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "delete_tokens", "delete_present", "some_owner_ids"}
+OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "some_owner_ids"}
 """The operations for operators, which name neither an owner nor a digest."""
 OF_THE_DESK = {"overview", "filtered", "count_of", "_number_of", "_by_ids", "_of_filter"}
 """The functions of the operators' list, which reads the tokens of all owners."""

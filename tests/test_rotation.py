@@ -132,6 +132,40 @@ def test_a_token_whose_successor_is_deleted_works_until_its_overlap_ends(stored_
     assert status(stored_host, old.secret) == 401
 
 
+@pytest.mark.case("S18")
+@pytest.mark.parametrize("days", [-1, 365])
+def test_a_token_whose_successor_is_deleted_is_not_rotated_to_one_of_another_lifetime(
+    stored_host: Host, clock: Clock, days: int
+) -> None:
+    host = stored_host
+    old = host.generate("ann", lifetime_days=days)
+    new = rotate(host, old)
+    with host.app.app_context():
+        tokens.delete("ann", new.token.id)
+    for passed in (0, 24):
+        clock.pass_(hours=passed)
+        with pytest.raises(TokenRefused, match="The lifetime of this token is no longer known") as refusal:
+            rotate(host, old)
+        assert refusal.value.field == "lifetime_days"
+        answer = host.client("ann").post(f"/access-tokens/{old.token.id}/rotate", data={"overlap_hours": "1"})
+        assert (answer.status_code, "no longer known" in answer.text) == (422, True)
+    assert len(host.rows()) == 1
+    new = rotate(host, old, lifetime_days=30)
+    assert new.token.expires_at == new.token.created_at + timedelta(days=30)
+
+
+@pytest.mark.case("S18")
+def test_a_token_that_expires_before_its_overlap_ends_is_rotated_again_after_its_successor_is_deleted(
+    stored_host: Host, clock: Clock
+) -> None:
+    old = stored_host.generate("ann", lifetime_days=1)
+    clock.pass_(hours=1)
+    with stored_host.app.app_context():
+        tokens.delete("ann", rotate(stored_host, old).token.id)
+    new = rotate(stored_host, old).token
+    assert new.expires_at == new.created_at + timedelta(days=1)
+
+
 def test_another_persons_and_an_unknown_token_are_not_rotated(stored_host: Host) -> None:
     old = stored_host.generate("ann")
     with stored_host.app.app_context():
@@ -256,11 +290,11 @@ def test_a_rotation_that_comes_second_keeps_what_the_host_has_begun(
     old, other = host.generate("ann"), host.generate("bob", "before")
     insert, once = rotation.insert_successor, list[bool]()
 
-    def insert_second(*arguments: Any) -> None:
+    def insert_second(*arguments: Any, **keywords: Any) -> None:
         if not once:
             once.append(True)
             at_once(1, lambda _: rotate(host, old))
-        insert(*arguments)
+        insert(*arguments, **keywords)
 
     monkeypatch.setattr(rotation, "insert_successor", insert_second)
     model = host.access_tokens.model

@@ -2,8 +2,7 @@
 
 from flask import Response, current_app
 
-from .. import tokens
-from ..rotation import SuccessorUsed, end_family, rotate_own
+from ..rotation import SuccessorUsed, delete_own, raise_alarm, rotate_own
 from ..state import current_state
 from ..store.connections import StoreError
 from ..store.rotation import AlreadyReplaced, TokenGone
@@ -20,9 +19,8 @@ def show() -> Response:
 
 
 def delete() -> Response:
-    """Delete the token of the request."""
-    token = authenticate()
-    tokens.delete(token.owner_id, token.id, by="token")
+    """Delete the token of the request, and the successors that it asked for."""
+    delete_own(authenticate(), "token")
     return current_app.response_class(status=204)
 
 
@@ -38,7 +36,9 @@ def rotate() -> Response:
         return refusal(409, "conflict", "The access token was rotated at the same moment. Try again.")
     except TokenGone:
         raise refused(InvalidToken(MALFORMED)) from None
-    except TokenRefused:
+    except TokenRefused as error:
+        if error.field is not None:
+            return refusal(409, "successor_deleted", "The successor was deleted. Generate a new access token instead.")
         return refusal(409, "limit_reached", "The owner has as many access tokens as allowed. Delete one first.")
     return as_json(
         secret=new.secret,
@@ -48,13 +48,13 @@ def rotate() -> Response:
 
 
 def refuse_replaced(error: ReplacedToken) -> BearerError:
-    """Delete the family of a replaced token whose secret was sent after the overlap, and return the refusal.
+    """Raise the alarm for a replaced token whose secret was sent after the overlap, and return the refusal.
 
     It has been stolen, or its successor has: nobody can tell which of the two is the thief's (RFC 9700 §4.14.2).
     """
     if current_state().enabled(error.token.owner_id):
         try:
-            end_family(error.token)
+            raise_alarm(error.token)
         except StoreError as failed:
             return unavailable(failed)
     return error

@@ -2,7 +2,7 @@
 
 from flask import Response, abort, current_app
 
-from .. import tokens
+from ..rotation import delete_own
 from ..secret import candidate_digests
 from ..state import current_state
 from ..store.lookup import lookup
@@ -10,7 +10,7 @@ from .form import sent_secret
 
 
 def revoke() -> Response:
-    """Delete the token of the secret that the form sends, expired or not.
+    """Delete the token of the secret that the form sends, expired or not, and the successors that it asked for.
 
     No other credential is asked for, so that whoever finds a secret in public can delete its token. The answer
     does not tell whether there was such a token (RFC 7009 §2.2).
@@ -25,5 +25,5 @@ def revoke() -> Response:
         match = lookup(state, candidates)
         if match is None:
             break
-        tokens.delete(match.token.owner_id, match.token.id, by="leak")
+        delete_own(match.token, "leak")
     return current_app.response_class()

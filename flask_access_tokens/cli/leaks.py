@@ -10,8 +10,10 @@ from uuid import UUID
 import click
 
 from .. import secret, tokens
+from ..signals import tell_deleted
 from ..state import State, current_state
 from ..store.connections import error_summary
+from ..store.deletion import delete_tokens
 from ..store.reads import find_each
 from ..store.rotation import iter_successors
 from .group import commands, report_errors, time_text
@@ -47,11 +49,13 @@ def delete_all_found(as_json: bool) -> None:
     successors: dict[UUID, tokens.Token] = {}
     try:
         while batch := list(islice(found, _BATCH)):
-            # First: a deletion ends the link between a token and its successor.
-            successors |= {each.id: each for each in iter_successors(state, [token.id for token in batch])}
-            for token in tokens.delete_many(batch, by="cli"):
+            gone, met = delete_tokens(state, batch)
+            for token in tell_deleted(state.app, gone, "cli"):
                 deleted.add(token.id)
                 _print_token(state, token, as_json)
+            successors |= {each.id: each for each in met}
+            # Now: nobody can rotate what was deleted, but the successors may have been rotated.
+            successors |= {each.id: each for each in iter_successors(state, [each.id for each in met])}
     except tokens.StoreError as error:
         # Now: the next run does not find those tokens, and cannot name their successors.
         _report_successors(each for key, each in successors.items() if key not in deleted)

@@ -106,7 +106,11 @@ def delete(operator: str) -> ResponseReturnValue:
     if not form.validate():
         return _render(operator, deleting=chosen, form=form, status=422)
     deleted = tokens.delete_many(
-        chosen.to_delete(), by=operator, reason=form.reason.data or None, unless_used=chosen.is_of_unused
+        chosen.to_delete(),
+        by=operator,
+        reason=form.reason.data or None,
+        unless_used=chosen.is_of_unused,
+        rotated_since=None if chosen.is_of_unused else chosen.moment,
     )
     number = len(deleted)
     notice = ngettext("%(num)s token was deleted.", "%(num)s tokens were deleted.", number)

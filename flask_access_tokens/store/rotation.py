@@ -19,9 +19,12 @@ from .entities import NewToken, Token
 from .insertion import row_of
 from .limits import free_places, insert_within_limit, take_seat
 from .reads import get
-from .rows import select_tokens, token_from_row
+from .rows import own_nonces, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
 from .transactions import in_transaction, is_conflict
+
+_SHORTENED = 0
+"""``noticed_days`` of a token whose expiration a rotation has brought forward: no notice of it is due."""
 
 
 class AlreadyReplaced(TokenRefused):
@@ -52,37 +55,45 @@ def successor_of(state: State, token: Token) -> Token | None:
 def has_other_successor(state: State, token: Token) -> bool:
     """Return whether a token has a successor for which it did not ask itself, but a person did."""
     table = token_table(state)
-    other = or_(table.c.nonce.is_(None), table.c.nonce != own_nonce(token))
+    other = or_(table.c.nonce.is_(None), table.c.nonce != own_nonces(token.id)[0])
     statement = select_tokens(state).where(of_owner(state, token.owner_id), table.c.replaces == token.id, other)
     return any(is_of_owner(row, token.owner_id) for row in read_rows(state, statement))
 
 
-def own_nonce(token: Token) -> str:
-    """Return what marks the row of a successor for which a token asks itself."""
-    return token.id.hex
-
-
 def insert_successor(
-    state: State, new: NewToken, predecessor: Token, ends: datetime, nonce: str | None = None
+    state: State,
+    new: NewToken,
+    predecessor: Token,
+    ends: datetime,
+    nonce: str | None = None,
+    *,
+    lifetime_given: bool = False,
 ) -> None:
     """Insert the successor of a token, let the predecessor end, and commit.
 
     A unique constraint on ``replaces`` lets one of two rotations at once succeed.
 
     :param ends: when the predecessor stops working, if it does not expire before.
+    :param lifetime_given: whether the lifetime of the successor is another one than that of the predecessor.
     :raises AlreadyReplaced: where the predecessor has a successor already.
     :raises TokenGone: where the predecessor is gone.
-    :raises TokenRefused: where the owner would hold more tokens than allowed.
+    :raises TokenRefused: where the owner would hold more tokens than allowed, or the predecessor had another successor
+        and its lifetime is therefore not known.
     """
     row, table = row_of(state, new) | {"nonce": nonce}, token_table(state)
     mine = of_owner(state, predecessor.owner_id)
 
     def replace(connection: Connection) -> None:
+        shortened = _lock(connection, state, predecessor) == _SHORTENED
+        if shortened and not lifetime_given and not _has_successor(connection, state, predecessor):
+            raise TokenRefused(
+                _("The lifetime of this token is no longer known: its successor was deleted. Generate a new token."),
+                "lifetime_days",
+            )
         _insert(connection, state, row, predecessor)
         later = or_(table.c.expires_at.is_(None), table.c.expires_at > ends)
-        same = and_(mine, table.c.id == predecessor.id)
-        connection.execute(update(table).where(same, later).values(expires_at=ends))
-        _lock(connection, state, predecessor)
+        ending = update(table).where(mine, table.c.id == predecessor.id, later)
+        connection.execute(ending.values(expires_at=ends, noticed_days=_SHORTENED))
 
     try:
         in_transaction(state, partial(_whole_or_not, state, predecessor, replace))
@@ -102,11 +113,12 @@ def insert_again(state: State, new: NewToken, unused: Token, predecessor: Token)
     :raises TokenGone: where the predecessor is gone.
     :raises TokenRefused: where the successor has expired, and the owner would hold more tokens than allowed.
     """
-    row, table = row_of(state, new) | {"nonce": own_nonce(predecessor)}, token_table(state)
+    row, table = row_of(state, new) | {"nonce": own_nonces(predecessor.id)[0]}, token_table(state)
     limit = state.config["ACCESS_TOKENS_MAX_PER_OWNER"]
     owner_id, needs_place = predecessor.owner_id, unused.expired and limit != UNLIMITED
 
     def insert_other(connection: Connection) -> None:
+        _lock(connection, state, predecessor)
         mine = of_owner(state, owner_id)
         # Whoever has locked it may be about to write its first use.
         idle = select(table.c.id).where(mine, table.c.id == unused.id, table.c.last_used_at.is_(None))
@@ -122,7 +134,6 @@ def insert_again(state: State, new: NewToken, unused: Token, predecessor: Token)
         connection.execute(insert(table), row | {"seat": None if needs_place else taken})
         if needs_place:
             take_seat(connection, state, owner_id, row["id"], free)
-        _lock(connection, state, predecessor)
 
     try:
         in_transaction(state, partial(_whole_or_not, state, predecessor, insert_other))
@@ -135,34 +146,49 @@ def _whole_or_not(
 ) -> None:
     """Undo work that is refused: a refusal does not end a transaction that the host began.
 
+    Work is done once more where what violated a unique constraint is gone again.
+
     :raises AlreadyReplaced: where another successor is there, by the unique constraint.
     """
-    table = token_table(state)
-    savepoint = connection.begin_nested()
-    try:
-        work(connection)
-    except TokenRefused:
-        savepoint.rollback()
-        raise
-    except IntegrityError:
-        savepoint.rollback()
-        # A locking read sees the other one at every isolation level of MariaDB.
-        other = select(table.c.id).where(of_owner(state, predecessor.owner_id), table.c.replaces == predecessor.id)
-        if connection.execute(other.with_for_update(read=True)).first() is None:
+    for again in (True, False):
+        savepoint = connection.begin_nested()
+        try:
+            work(connection)
+        except TokenRefused:
+            savepoint.rollback()
             raise
-        raise already_replaced() from None
-    savepoint.commit()
+        except IntegrityError:
+            savepoint.rollback()
+            if _has_successor(connection, state, predecessor):
+                raise already_replaced() from None
+            if not again:
+                raise
+        else:
+            savepoint.commit()
+            return
 
 
-def _lock(connection: Connection, state: State, token: Token) -> None:
-    """Keep others from deleting a token before the transaction ends, so that no family is deleted without the new one.
+def _has_successor(connection: Connection, state: State, token: Token) -> bool:
+    table = token_table(state)
+    found = select(table.c.id).where(of_owner(state, token.owner_id), table.c.replaces == token.id)
+    # A locking read sees it at every isolation level of MariaDB.
+    return connection.execute(found.with_for_update(read=True)).first() is not None
+
+
+def _lock(connection: Connection, state: State, token: Token) -> int | None:
+    """Keep others from rotating or deleting a token before the transaction ends, and return its last notice, in days.
 
     :raises TokenGone: where it was deleted already.
     """
     table = token_table(state)
-    statement = select(table.c.id).where(of_owner(state, token.owner_id), table.c.id == token.id)
-    if connection.execute(statement.with_for_update()).first() is None:
+    same = and_(of_owner(state, token.owner_id), table.c.id == token.id)
+    row = connection.execute(select(table.c.noticed_days).where(same).with_for_update()).first()
+    if row is None:
         raise token_gone()
+    # Written as well: at REPEATABLE READ on PostgreSQL, a deletion that waits for the lock does not see the successor.
+    connection.execute(update(table).where(same).values(expires_at=table.c.expires_at))
+    noticed: int | None = row[0]
+    return noticed
 
 
 def iter_successors(state: State, token_ids: Iterable[UUID]) -> Iterator[Token]:
@@ -209,5 +235,5 @@ def _insert(connection: Connection, state: State, row: dict[str, Any], predecess
 def _seat(connection: Connection, state: State, token: Token) -> str | None:
     table = token_table(state)
     statement = select(table.c.seat).where(of_owner(state, token.owner_id), table.c.id == token.id)
-    found: str | None = connection.execute(statement).scalar()
+    found: str | None = connection.execute(statement.with_for_update()).scalar()
     return found

@@ -73,6 +73,11 @@ def is_expiring(state: State, reader: Connection | Session, moment: datetime) ->
     )
 
 
+def own_nonces(token_id: uuid.UUID) -> tuple[str, str]:
+    """Return what marks the row of a successor that a token asked for itself: its own, and one that replaced that."""
+    return token_id.hex, f"+{token_id.hex[:31]}"
+
+
 def token_from_row(row: Sequence[Any], moment: datetime) -> Token:
     """Return the token of a row that :func:`select_tokens` selected, with its status at a time."""
     id_, owner_id, name, description, scopes, created_at, expires_at, last_used_at = row[:8]

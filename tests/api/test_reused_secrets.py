@@ -1,5 +1,6 @@
-"""A replaced secret that comes to rotate again after its overlap ends the whole family."""
+"""A replaced secret that comes to rotate again after its overlap ends the successors that it asked for."""
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -10,14 +11,28 @@ from flask import request
 from flask_access_tokens import require_token, tokens
 from host import Clock, Host, bearer
 from load import at_once
-from programs import REVOKE, ROTATE, SELF, chain, heard, rotate, status
+from programs import REVOKE, ROTATE, SELF, chain, heard, rotate, rotated, status
 from refusals import FORGED, INVALID, assert_refused
 
 REPLACED = 'Bearer realm="api", error="invalid_token", error_description="The access token has been replaced."'
 
 
+def rotate_by_hand(host: Host, secret: str, **values: Any) -> str:
+    """The secret of the successor that a person generates."""
+    token = host.find(secret)
+    assert token is not None
+    with host.app.app_context():
+        return tokens.rotate(token.owner_id, token.id, **values).secret
+
+
+def delete_by_hand(host: Host, secret: str) -> None:
+    token = host.find(secret)
+    assert token is not None
+    assert host.client("ann").post(f"/access-tokens/{token.id}/delete").status_code == 303
+
+
 @pytest.mark.parametrize("presented", [0, 1])
-def test_a_replaced_secret_after_its_overlap_ends_the_whole_family_and_no_other_token(
+def test_a_replaced_secret_after_its_overlap_ends_what_it_asked_for_and_no_other_token(
     stored_open_host: Host, clock: Clock, presented: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = stored_open_host
@@ -29,14 +44,85 @@ def test_a_replaced_secret_after_its_overlap_ends_the_whole_family_and_no_other_
     with heard(host) as signals:
         assert_refused(rotate(host, secrets[presented]), 401, REPLACED)
     assert signals[0] == ("token-reused", family[presented], None)
-    assert sorted(signals[1:], key=str) == sorted((("token-deleted", id_, "leak") for id_ in family), key=str)
+    assert signals[1:] == [("token-deleted", id_, "leak") for id_ in family[presented:]]
     assert [status(host, secret) for secret in secrets] == [401, 401, 401]
     assert [status(host, secret) for secret in others] == [200, 200]
-    assert len(host.rows()) == 2
+    assert len(host.rows()) == 2 + presented
     assert_refused(rotate(host, secrets[presented]), 401, INVALID)
     (line,) = (record.getMessage() for record in caplog.records if record.name == "flask_access_tokens")
     assert str(family[presented]) in line
-    assert "3 tokens" in line
+    assert f"{3 - presented} tokens" in line
+
+
+@pytest.mark.case("S09")
+@pytest.mark.parametrize("overlap", [0, 24])
+def test_whoever_has_a_leaked_secret_cannot_end_the_successor_that_a_person_generated(
+    stored_open_host: Host, clock: Clock, overlap: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = stored_open_host
+    leaked = host.generate("ann").secret
+    by_hand = rotate_by_hand(host, leaked, overlap_hours=overlap)
+    later = rotated(host, by_hand)["secret"]
+    clock.pass_(days=1)
+    with heard(host) as signals:
+        assert_refused(rotate(host, leaked), 401, REPLACED)
+        host.client().post(REVOKE, data={"token": leaked})
+        assert_refused(rotate(host, leaked), 401, INVALID)
+    assert [name for name, _, _ in signals] == ["token-deleted"]
+    assert status(host, later) == 200
+    assert [each for each in caplog.records if each.name == "flask_access_tokens"] == []
+
+
+@pytest.mark.case("S09")
+@pytest.mark.parametrize("way", ["self", "revoke", "revoke after the overlap"])
+def test_a_thief_who_deletes_the_stolen_token_ends_the_successor_too(
+    stored_open_host: Host, clock: Clock, way: str
+) -> None:
+    host = stored_open_host
+    stolen, successor, newest = chain(host, 3)
+    by_hand = rotate_by_hand(host, newest)
+    ids = [row["id"] for row in sorted(host.rows(), key=lambda row: str(row["replaces"]))]
+    with heard(host) as signals:
+        if way == "self":
+            assert host.client().delete(SELF, headers=bearer(stolen)).status_code == 204
+        else:
+            clock.pass_(days=1 if "after" in way else 0)
+            assert host.client().post(REVOKE, data={"token": stolen}).status_code == 200
+    assert [(name, by) for name, _, by in signals] == [("token-deleted", "token" if way == "self" else "leak")] * 3
+    assert {id_ for _, id_, _ in signals} < set(ids)
+    assert [status(host, secret) for secret in (stolen, successor, newest, by_hand)] == [401, 401, 401, 200]
+
+
+@pytest.mark.case("S09")
+@pytest.mark.parametrize("way", ["delete", "delete_many", "prune"])
+def test_who_asked_for_a_successor_is_known_whatever_was_deleted_in_between(
+    open_host: Host, clock: Clock, way: str
+) -> None:
+    host, config = open_host, open_host.app.config
+    for asked in itertools.product((True, False), repeat=3):
+        for between in ((1,), (2,), (1, 2)):
+            secrets = [host.generate("ann").secret]
+            for itself in asked:
+                # The overlap of those to be pruned has to end first.
+                config["ACCESS_TOKENS_OVERLAP_HOURS"] = 0 if way == "prune" and len(secrets) - 1 in between else 1
+                make = rotated if itself else rotate_by_hand
+                made = make(host, secrets[-1])
+                secrets.append(made["secret"] if itself else made)
+            with host.app.app_context():
+                found = [token and token.id for token in tokens.find_all(secrets)]
+                doomed = [token for token in tokens.owned_by("ann") if token.id in [found[place] for place in between]]
+                if way == "prune":
+                    clock.pass_(microseconds=1)
+                    assert tokens.prune(0) == len(between)
+                elif way == "delete_many":
+                    assert len(tokens.delete_many(doomed)) == len(between)
+                else:
+                    assert all(tokens.delete("ann", token.id) for token in doomed)
+            clock.pass_(hours=2)
+            rotate(host, secrets[0])
+            assert status(host, secrets[-1]) == (401 if all(asked) else 200), (asked, between)
+            with host.app.app_context():
+                tokens.delete_all("ann")
 
 
 def test_a_replaced_secret_after_its_overlap_ends_nothing_elsewhere(open_host: Host, clock: Clock) -> None:
@@ -114,20 +200,12 @@ def test_a_family_that_cannot_be_deleted_now_is_503_and_is_deleted_when_asked_ag
     assert open_host.rows() == []
 
 
-@pytest.mark.parametrize("leak", ["self", "revoke", "page"])
 def test_deleting_a_token_in_the_middle_lets_its_predecessor_have_no_second_successor(
-    stored_open_host: Host, clock: Clock, leak: str
+    stored_open_host: Host, clock: Clock
 ) -> None:
     host = stored_open_host
     first, second, third = chain(host, 3)
-    if leak == "self":
-        assert host.client().delete(SELF, headers=bearer(second)).status_code == 204
-    elif leak == "revoke":
-        assert host.client().post(REVOKE, data={"token": second}).status_code == 200
-    else:
-        token = host.find(second)
-        assert token is not None
-        assert host.client("ann").post(f"/access-tokens/{token.id}/delete").status_code == 303
+    delete_by_hand(host, second)
     assert rotate(host, first).status_code == 409
     assert [status(host, secret) for secret in (first, second, third)] == [200, 401, 200]
     clock.pass_(days=1)

@@ -226,6 +226,20 @@ def test_a_token_that_is_deleted_at_the_same_moment_has_no_successor(
     assert [row["replaces"] for row in host.rows()] == [None]
 
 
+@pytest.mark.case("S18")
+def test_a_token_whose_successor_was_deleted_is_not_rotated_because_its_lifetime_is_not_known(
+    stored_open_host: Host,
+) -> None:
+    host = stored_open_host
+    old = host.generate("ann", lifetime_days=-1)
+    new = rotated(host, old.secret)
+    with host.app.app_context():
+        tokens.delete("ann", new["token"]["id"])
+    answer = rotate(host, old.secret)
+    assert (answer.status_code, answer.json["error"]) == (409, "successor_deleted")
+    assert len(host.rows()) == 1
+
+
 def test_a_successor_that_is_made_anew_takes_over_its_place(stored_open_host: Host) -> None:
     host = stored_open_host
     host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 2

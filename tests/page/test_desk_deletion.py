@@ -72,6 +72,28 @@ def test_selected_tokens_are_deleted_and_no_others(desk_host: Host) -> None:
     ]
 
 
+@pytest.mark.case("S02")
+@pytest.mark.parametrize("status", ["", "asleep"])
+def test_what_replaced_a_token_since_the_question_is_deleted_with_it_unless_only_unused_ones_are(
+    desk_host: Host, clock: Clock, status: str
+) -> None:
+    host = desk_host
+    token = host.generate("ann", "t-old", lifetime_days=-1).token
+    with host.app.app_context():
+        before = tokens.rotate("ann", token.id, overlap_hours=168)
+        tokens.update("ann", before.token.id, name="t-before")
+    clock.pass_(days=100 if status else 0)
+    olga = host.client("olga")
+    path = f"{DESK_DELETE}?status={status}&everything=1" if status else selection(before.token)
+    form = answer_to(olga, path)
+    clock.pass_(seconds=1)
+    with host.app.app_context():
+        since = tokens.rotate("ann", before.token.id, overlap_hours=168).token
+        tokens.update("ann", since.id, name="t-since")
+    assert olga.post(path, data=form).status_code == 303
+    assert stored_names(host) == (["t-old", "t-since"] if status else ["t-old"])
+
+
 def test_all_tokens_of_an_owner_are_deleted_with_one_question(desk_host: Host, clock: Clock) -> None:
     host = desk_host
     for number in range(3):

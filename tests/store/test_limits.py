@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from flask_access_tokens import tokens
+from flask_access_tokens.store import limits
 from flask_access_tokens.tokens import TokenRefused
 from host import Clock, Host, bearer
 from load import at_once
@@ -109,6 +111,47 @@ def test_a_place_of_a_deleted_token_is_free_again(stored_host: Host) -> None:
         with stored_host.app.app_context():
             tokens.delete("ann", new.token.id)
         assert generate_until_refused(stored_host) == 2
+
+
+@pytest.mark.case("S18")
+@pytest.mark.parametrize("way", ["delete", "delete_many"])
+def test_tokens_whose_successors_are_deleted_during_a_generation_keep_the_places_of_the_pairs(
+    stored_host: Host, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    host = stored_host
+    host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 4
+    host.generate("ann", "single")
+    with host.app.app_context():
+        successors = [tokens.rotate("ann", host.generate("ann", "pair").token.id).token for _ in range(2)]
+
+    def delete_successors() -> None:
+        with host.app.app_context():
+            if way == "delete":
+                assert all(tokens.delete("ann", token.id) for token in successors)
+            else:
+                assert len(tokens.delete_many(successors)) == len(successors)
+            with suppress(TokenRefused):
+                tokens.generate("ann", "other")
+
+    free = limits.free_places
+
+    def free_before_the_deletions(*arguments: Any) -> list[int]:
+        found = free(*arguments)
+        monkeypatch.setattr(limits, "free_places", free)
+        if host.db.engine.dialect.name == "sqlite":
+            at_the_end.append(delete_successors)  # nobody else writes during a transaction
+        else:
+            at_once(1, lambda _: delete_successors())
+        return found
+
+    at_the_end: list[Any] = []
+    monkeypatch.setattr(limits, "free_places", free_before_the_deletions)
+    with host.app.app_context(), suppress(TokenRefused):
+        tokens.generate("ann", "one more")
+    for work in at_the_end:
+        work()
+    generate_until_refused(host)
+    assert count_live(host) == 4
 
 
 LEVELS = [

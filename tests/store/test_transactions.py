@@ -24,13 +24,13 @@ CHANGE = "UPDATE access_tokens SET last_used_at = now()"
 
 
 def before_a_deletion(host: Host, statement: str, times: int = 1) -> None:
-    """Let another transaction run a statement before each of the next deletions, which have read the row by then."""
+    """Let another transaction run a statement before each of the next deletions locks its row, which it has read."""
     with host.app.app_context():
         engine = host.db.engine
     left = [statement] * times
 
     def run(connection: Any, cursor: Any, text: str, *_: Any) -> None:
-        if text.startswith("DELETE") and left:
+        if text.endswith("FOR UPDATE") and left:
             changed = left.pop()
             with engine.connect() as other:
                 other.exec_driver_sql(changed)

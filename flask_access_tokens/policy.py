@@ -15,6 +15,9 @@ MAX_NAME_LENGTH = 100
 MAX_DESCRIPTION_LENGTH = 255
 MAX_DAYS = 99_999
 MAX_OVERLAP_HOURS = 366 * 24
+"""What ``ACCESS_TOKENS_OVERLAP_HOURS`` may be."""
+LONGEST_OVERLAP_HOURS = 7 * 24
+"""What a rotation may choose, unless the configured overlap is longer."""
 
 _HOURS = re.compile(r"[0-9]{1,5}", re.ASCII)
 _DAYS = re.compile(r"-?[0-9]{1,5}", re.ASCII)
@@ -194,15 +197,16 @@ def successor_lifetime(created_at: datetime, expires_at: datetime | None) -> int
 def validate_overlap(hours: int | None) -> int:
     """Return an overlap.
 
-    :param hours: whole hours from 0; None for the configured overlap.
+    :param hours: whole hours from 0 to a week, or to the configured overlap if that is longer; None for that.
     :raises TokenRefused: for anything else.
     """
+    configured: int = current_state().config["ACCESS_TOKENS_OVERLAP_HOURS"]
     if hours is None:
-        configured: int = current_state().config["ACCESS_TOKENS_OVERLAP_HOURS"]
         return configured
-    if type(hours) is int and 0 <= hours <= MAX_OVERLAP_HOURS:
+    most = max(configured, LONGEST_OVERLAP_HOURS)
+    if type(hours) is int and 0 <= hours <= most:
         return hours
-    raise TokenRefused(_("Enter 0 to %(most)s hours.", most=format_number(MAX_OVERLAP_HOURS)), "overlap_hours")
+    raise TokenRefused(_("Enter 0 to %(most)s hours.", most=format_number(most)), "overlap_hours")
 
 
 def parse_overlap(text: str) -> int:

@@ -40,8 +40,8 @@ def rotate(
     expired token can be rotated too. A token has one successor at most.
 
     :param token_id: a UUID, or its text.
-    :param overlap_hours: whole hours from 0, where the predecessor stops working at once; None for the configured
-        overlap.
+    :param overlap_hours: whole hours from 0, where the predecessor stops working at once, to 168 or the configured
+        overlap; None for the configured one.
     :param lifetime_days: days until the successor expires, -1 for never; None for the lifetime of the predecessor, or
         the maximum where that is shorter.
     :param by: who acts, for the signal and ``generated_by``: an owner ID, the ID of an operator, ``"cli"`` or another

@@ -25,7 +25,7 @@ from .store.batches import BATCH, iter_where
 from .store.connections import StoreError, read_rows
 from .store.deletion import delete_tokens, delete_where
 from .store.entities import NewToken, Page, Token
-from .store.insertion import AlreadyGenerated, insert_new, new_token
+from .store.insertion import MAX_NONCE, AlreadyGenerated, insert_new, new_token
 from .store.listing import page
 from .store.owners import is_orphan
 from .store.reads import find, find_all, get, owned_by
@@ -61,9 +61,6 @@ __all__ = [
     "update",
 ]
 
-MAX_NONCE = 32
-"""Characters."""
-
 
 def generate(
     owner_id: object,
@@ -83,7 +80,7 @@ def generate(
     :param description: one line of at most 255 characters.
     :param lifetime_days: days until the token expires; None for the configured default, -1 for never.
     :param scopes: the names of declared scopes that this owner may grant.
-    :param nonce: text of 1 to 32 characters for which at most one token is ever generated.
+    :param nonce: text of 1 to 32 characters for which at most one token of this owner is ever generated.
     :param by: who acts, for the signal and ``generated_by``: an owner ID, the ID of an operator, ``"cli"`` or another
         word of yours.
     :param reason: why, for the signal.

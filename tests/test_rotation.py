@@ -72,12 +72,19 @@ def test_the_overlap_is_as_configured_and_never_extends_a_token(host: Host) -> N
     assert stored(host, second).expires_at == second.token.expires_at
 
 
-@pytest.mark.parametrize("hours", [-1, 366 * 24 + 1, 1.5, True, "1"])
-def test_an_overlap_that_is_not_allowed_changes_nothing(host: Host, hours: Any) -> None:
+@pytest.mark.case("S18")
+@pytest.mark.parametrize(("configured", "most"), [(24, "168"), (1200, "1,200")])
+@pytest.mark.parametrize("hours", [-1, 1201, 366 * 24, 1.5, True, "1"])
+def test_an_overlap_that_is_not_allowed_changes_nothing(host: Host, hours: Any, configured: int, most: str) -> None:
+    host.app.config["ACCESS_TOKENS_OVERLAP_HOURS"] = configured
     old = host.generate("ann")
-    with pytest.raises(TokenRefused, match=r"Enter 0 to 8,784 hours\.") as refusal:
+    with pytest.raises(TokenRefused, match=rf"Enter 0 to {most} hours\.") as refusal:
         rotate(host, old, overlap_hours=hours)
     assert refusal.value.field == "overlap_hours"
+    answer = host.client("ann").post(f"/access-tokens/{old.token.id}/rotate", data={"overlap_hours": "1201"})
+    assert (answer.status_code, f"Enter 0 to {most} hours." in answer.text) == (422, True)
+    ran = host.call("rotate", "ann", str(old.token.id), "--overlap-hours", "1201")
+    assert (ran.exit_code, ran.stderr) == (1, f"Error: Enter 0 to {most} hours.\n")
     assert len(host.rows()) == 1
     assert stored(host, old).status == "active"
 

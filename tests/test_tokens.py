@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy.exc import IntegrityError
 
 from flask_access_tokens import (
     secret,
@@ -88,12 +87,24 @@ def test_one_nonce_generates_one_token(stored_host: Host) -> None:
         assert len(tokens.owned_by("ann")) == 2
 
 
-def test_a_nonce_of_another_owner_is_not_reported_as_already_generated(stored_host: Host) -> None:
+@pytest.mark.case("S18")
+def test_one_nonce_generates_a_token_for_each_owner(stored_host: Host) -> None:
+    made = stored_host.generate("ann", nonce="once")
+    stored_host.generate("bob", nonce="once")
+    stored_host.generate("bob", nonce=made.token.id.hex)
+    with stored_host.app.app_context():
+        tokens.rotate("ann", made.token.id)
+        with pytest.raises(tokens.AlreadyGenerated):
+            tokens.generate("bob", "laptop", nonce="once")
+
+
+def test_a_nonce_that_an_earlier_version_stored_as_it_was_given_generates_no_other_token(stored_host: Host) -> None:
     stored_host.generate("ann", nonce="once")
     with stored_host.app.app_context():
-        with pytest.raises(IntegrityError):
-            tokens.generate("bob", "laptop", nonce="once")
-        assert tokens.owned_by("bob") == []
+        stored_host.db.session.execute(sa.update(stored_host.access_tokens.model).values(nonce="once"))
+        stored_host.db.session.commit()
+        with pytest.raises(tokens.AlreadyGenerated):
+            tokens.generate("ann", "laptop", nonce="once")
 
 
 @pytest.mark.parametrize("nonce", ["", "n" * 33])

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,6 +18,9 @@ from .limits import insert_within_limit
 from .rows import COLUMNS, select_tokens
 from .table import is_of_owner, of_owner, owner_value, token_table
 from .transactions import in_transaction, is_conflict
+
+MAX_NONCE = 32
+"""Characters."""
 
 
 class AlreadyGenerated(TokenRefused):
@@ -80,7 +84,7 @@ def insert_new(state: State, new: NewToken, nonce: str | None) -> None:
     :raises TokenRefused: where the owner holds as many tokens as allowed.
     """
     owner_id = new.token.owner_id
-    row = row_of(state, new) | {"nonce": nonce}
+    row = row_of(state, new) | {"nonce": nonce and _digest_of_nonce(owner_id, nonce)}
 
     def insert_row(connection: Connection) -> None:
         if _nonce_used(state, owner_id, nonce):
@@ -100,8 +104,15 @@ def insert_new(state: State, new: NewToken, nonce: str | None) -> None:
 def _nonce_used(state: State, owner_id: str, nonce: str | None) -> bool:
     if nonce is None:
         return False
-    statement = select_tokens(state).where(of_owner(state, owner_id), token_table(state).c.nonce == nonce)
+    # A row of an earlier version has it as it was given.
+    either = token_table(state).c.nonce.in_([nonce, _digest_of_nonce(owner_id, nonce)])
+    statement = select_tokens(state).where(of_owner(state, owner_id), either)
     return any(is_of_owner(row, owner_id) for row in read_rows(state, statement))
+
+
+def _digest_of_nonce(owner_id: str, nonce: str) -> str:
+    """Return what a row stores of a nonce, which is unique in the table: other owners may have the same one."""
+    return sha256(f"{owner_id}\n{nonce}".encode()).hexdigest()[:MAX_NONCE]
 
 
 def _already_generated() -> AlreadyGenerated:

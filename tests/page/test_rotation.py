@@ -86,7 +86,7 @@ def test_an_overlap_that_is_not_offered_is_refused(host: Host, hours: str) -> No
     client, path = host.client("ann"), rotate_path(old.token)
     answer = client.post(path, data=question(client, path, overlap_hours=hours))
     assert answer.status_code == 422
-    assert "Enter 0 to 8,784 hours." in answer.text
+    assert "Enter 0 to 168 hours." in answer.text
     assert len(host.rows()) == 1
 
 

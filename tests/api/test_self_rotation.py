@@ -240,6 +240,28 @@ def test_a_token_whose_successor_was_deleted_is_not_rotated_because_its_lifetime
     assert len(host.rows()) == 1
 
 
+@pytest.mark.case("S18")
+@pytest.mark.parametrize("limit", [-1, 20])
+def test_rotations_at_once_are_answered_although_a_loader_reads_through_the_host_s_session(
+    stored_open_host: Host, limit: int
+) -> None:
+    host = stored_open_host
+    host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = limit
+
+    def load(owner_id: str) -> str:
+        host.db.session.execute(sa.text("SELECT count(*) FROM access_tokens"))
+        return owner_id
+
+    host.access_tokens.owner_loader(load)
+    for _ in range(3):
+        secrets = [host.generate("ann").secret for _ in range(3)] * 2
+        answers = at_once(6, lambda number: rotate(host, secrets[number]))  # noqa: B023
+        assert {answer.status_code for answer in answers} <= {200, 409}
+        assert [answer.status_code for answer in answers].count(200) >= 3
+        with host.app.app_context():
+            tokens.delete_all("ann")
+
+
 def test_a_successor_that_is_made_anew_takes_over_its_place(stored_open_host: Host) -> None:
     host = stored_open_host
     host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 2

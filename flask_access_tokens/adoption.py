@@ -10,9 +10,9 @@ from . import secret as _secret
 from .policy import TokenRefused
 from .secret import Digest, Secret
 from .state import UNLIMITED, State, current_state
-from .store.adoption import Candidate, NotAdoptable, adopt_missing, candidate, no_such_owner
+from .store.adoption import Candidate, NotAdoptable, adopt_missing, candidate
 from .store.entities import Token, status_at
-from .store.owners import unknown_owners
+from .store.owners import no_such_owner, unknown_owners
 from .store.reads import get
 from .store.table import owner_value
 from .strength import weakness

@@ -47,6 +47,7 @@ def rotate(
     :param by: who acts, for the signal and ``generated_by``: an owner ID, the ID of an operator, ``"cli"`` or another
         word of yours.
     :return: the successor and its secret.
+    :raises TypeError: for a token, or a secret, instead of an ID.
     :raises AlreadyReplaced: where the token has a successor.
     :raises TokenRefused: where the owner has no such token, the overlap or the lifetime is not allowed, or not given
         although the successor was deleted, or the owner holds as many tokens as they may; nothing is changed then. A

@@ -27,7 +27,7 @@ from .store.deletion import delete_tokens, delete_where
 from .store.entities import NewToken, Page, Token
 from .store.insertion import MAX_NONCE, AlreadyGenerated, insert_new, new_token
 from .store.listing import page
-from .store.owners import is_orphan
+from .store.owners import is_orphan, no_such_owner, unknown_owners
 from .store.reads import find, find_all, get, owned_by
 from .store.rotation import AlreadyReplaced
 from .store.table import of_owner, token_table
@@ -85,8 +85,8 @@ def generate(
         word of yours.
     :param reason: why, for the signal.
     :return: the token and its secret.
-    :raises TokenRefused: where a name, lifetime or scope is not allowed, or the owner holds as many tokens as they
-        may; nothing is stored then.
+    :raises TokenRefused: where a name, lifetime or scope is not allowed, the owner does not exist, or they hold as
+        many tokens as they may; nothing is stored then.
     :raises ValueError: for an owner ID, a nonce or a ``by`` of another form.
     :raises StoreError: where the database cannot be used.
     """
@@ -94,6 +94,8 @@ def generate(
         raise ValueError(f"A nonce is text of 1 to {MAX_NONCE} characters.")
     state = current_state()
     owner, by = policy.validate_owner_id(owner_id), policy.validate_actor(by)
+    if unknown_owners(state, [owner]):
+        raise no_such_owner()
     granted = policy.validate_scopes(owner, scopes)
     days = policy.default_lifetime() if lifetime_days is None else policy.validate_lifetime(lifetime_days)
     new = new_token(
@@ -127,6 +129,7 @@ def delete(owner_id: object, token_id: object, *, by: str | None = None) -> bool
     :param token_id: a UUID, or its text.
     :param by: who acts, for the signal: an owner ID, the ID of an operator, ``"cli"`` or another word of yours.
     :return: whether it was deleted: False where they have none with this ID.
+    :raises TypeError: for a token, or a secret, instead of an ID.
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
@@ -153,6 +156,7 @@ def update(
     :param name: one line of 1 to 100 characters; None to keep the name.
     :param description: one line of at most 255 characters; None to keep the description.
     :return: the token as it is now, or None where the owner has none with this ID.
+    :raises TypeError: for a token, or a secret, instead of an ID.
     :raises TokenRefused: where a text is not allowed; nothing is stored then.
     :raises StoreError: where the database cannot be used.
     """

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from flask_access_tokens import (
     token_generated,
     tokens,
 )
+from flask_access_tokens.secret import Secret
 from flask_access_tokens.store import batches, deletion
 from flask_access_tokens.tokens import TokenRefused
 from host import Clock, Host, bearer
@@ -73,38 +75,6 @@ def test_the_longest_row_fits_on_every_database(stored_host: Host) -> None:
 
 def test_scopes_may_come_from_any_iterable(host: Host) -> None:
     assert host.generate(scopes=iter({"write": 1})).token.scopes == ("write",)
-
-
-def test_one_nonce_generates_one_token(stored_host: Host) -> None:
-    stored_host.generate("ann", nonce="once")
-    with stored_host.app.app_context():
-        with pytest.raises(tokens.AlreadyGenerated) as refusal:
-            tokens.generate("ann", "laptop", nonce="once")
-        message = "This token was already generated. Its secret was shown once and cannot be shown again."
-        assert (str(refusal.value), refusal.value.field) == (message, None)
-        assert len(tokens.owned_by("ann")) == 1
-        tokens.generate("ann", "laptop", nonce="n")
-        assert len(tokens.owned_by("ann")) == 2
-
-
-@pytest.mark.case("S18")
-def test_one_nonce_generates_a_token_for_each_owner(stored_host: Host) -> None:
-    made = stored_host.generate("ann", nonce="once")
-    stored_host.generate("bob", nonce="once")
-    stored_host.generate("bob", nonce=made.token.id.hex)
-    with stored_host.app.app_context():
-        tokens.rotate("ann", made.token.id)
-        with pytest.raises(tokens.AlreadyGenerated):
-            tokens.generate("bob", "laptop", nonce="once")
-
-
-def test_a_nonce_that_an_earlier_version_stored_as_it_was_given_generates_no_other_token(stored_host: Host) -> None:
-    stored_host.generate("ann", nonce="once")
-    with stored_host.app.app_context():
-        stored_host.db.session.execute(sa.update(stored_host.access_tokens.model).values(nonce="once"))
-        stored_host.db.session.commit()
-        with pytest.raises(tokens.AlreadyGenerated):
-            tokens.generate("ann", "laptop", nonce="once")
 
 
 @pytest.mark.parametrize("nonce", ["", "n" * 33])
@@ -213,12 +183,31 @@ def test_a_person_deletes_their_own_tokens_and_nobody_else_s(stored_host: Host) 
             found = tokens.get("bob", str(new.token.id))
             assert found is not None
             assert found.id == new.token.id
-        for nonsense in ("", "x", None, 7, "%", ann.secret, b"x"):
+        for nonsense in ("", "x", None, 7, "%", b"x"):
             assert tokens.delete("bob", nonsense) is False
             assert tokens.get("bob", nonsense) is None
     client = stored_host.client()
     assert client.get("/api", headers=bearer(ann.secret)).status_code == 401
     assert client.get("/api", headers=bearer(bob.secret)).status_code == 200
+
+
+@pytest.mark.case("S17")
+def test_a_token_or_a_secret_instead_of_an_id_is_an_error(host: Host) -> None:
+    host.app.config["ACCESS_TOKENS_ADOPTED"] = "[0-9a-f-]{36}|key-[0-9a-f]{32}"
+    new, adopted = host.generate("ann"), "key-0123456789abcdef0123456789abcdef"
+    operations: list[Any] = [tokens.get, tokens.delete, tokens.rotate, partial(tokens.update, name="x")]
+    with host.app.app_context():
+        for wrong in (new, new.token, new.secret, Secret(new.secret), adopted, Secret(adopted)):
+            for operation in operations:
+                with pytest.raises(TypeError, match=r"Pass the ID of a token: token\.id\.") as error:
+                    operation("ann", wrong)
+                assert new.secret not in str(error.value)
+        assert tokens.get("ann", str(new.token.id)) is not None
+        assert tokens.get("ann", new.secret[:-1]) is None
+    for command in ("delete", "rotate"):
+        ran = host.call(command, "ann", new.secret)
+        assert (ran.exit_code, ran.output) == (1, "Error: ann has no token with this ID.\n")
+    assert len(host.rows()) == 1
 
 
 @pytest.mark.case("C14")

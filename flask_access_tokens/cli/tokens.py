@@ -5,6 +5,7 @@ import click
 from .. import policy, secret, tokens
 from ..doctor.peppers import pepper_findings
 from ..state import State, current_state
+from ..store.rows import parse_token_id
 from .group import commands, no_such_token, report_errors, time_text
 from .leaks import delete_all_found
 from .output import counted, json_option, print_cells, print_json, token_cells
@@ -47,13 +48,14 @@ def generate(owner_id: str, name: str, description: str, lifetime_days: str | No
 @report_errors
 def rotate(owner_id: str, token_id: str, overlap_hours: int | None, lifetime_days: str | None) -> None:
     """Replace the token TOKEN_ID of OWNER_ID. The new secret alone is printed to standard output."""
-    if tokens.get(owner_id, token_id) is None:
+    id_ = parse_token_id(token_id)
+    if tokens.get(owner_id, id_) is None:
         raise no_such_token(owner_id)
     days = None if lifetime_days is None else policy.parse_lifetime(lifetime_days)
-    new = tokens.rotate(owner_id, token_id, overlap_hours=overlap_hours, lifetime_days=days, by="cli")
+    new = tokens.rotate(owner_id, id_, overlap_hours=overlap_hours, lifetime_days=days, by="cli")
     click.echo(f"Token {new.token.id} generated. Its secret is shown only this once:", err=True)
     click.echo(new.secret)
-    old = tokens.get(owner_id, token_id)
+    old = tokens.get(owner_id, id_)
     if old is not None:
         click.echo(f"Token {old.id} works until {time_text(old.expires_at)}.", err=True)
 
@@ -107,7 +109,7 @@ def delete(owner_id: str | None, token_id: str | None, from_stdin: bool, as_json
         raise click.UsageError("Give OWNER_ID and TOKEN_ID, or --stdin and a text on standard input.")
     if as_json:
         raise click.UsageError("--json needs --stdin.")
-    if not tokens.delete(owner_id, token_id, by="cli"):
+    if not tokens.delete(owner_id, parse_token_id(token_id), by="cli"):
         raise no_such_token(owner_id)
     click.echo(f"Token {token_id} deleted.")
 

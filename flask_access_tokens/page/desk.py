@@ -158,6 +158,8 @@ def generate(operator: str) -> ResponseReturnValue:
     except AlreadyGenerated as error:
         return _render(operator, notice=str(error), is_error=True, status=409)
     except TokenRefused as error:
+        if error.field == "owner_id":
+            return _render(operator, choosing_owner=True, problem=str(error), status=422)
         if error.field is None:
             # The limit. The message of the error addresses the owner.
             notice = _("This owner already has the most tokens allowed. Delete one of them first.")

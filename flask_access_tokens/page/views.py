@@ -110,7 +110,7 @@ def generate(owner: str) -> ResponseReturnValue:
     except AlreadyGenerated as error:
         return _render(owner, notice=str(error), is_error=True, status=409)
     except TokenRefused as error:
-        if error.field is None:
+        if error.field not in form:
             return _render_form(owner, form, notice=str(error), is_error=True, status=422)
         form[error.field].errors = [str(error)]
         return _render_form(owner, form, status=422)

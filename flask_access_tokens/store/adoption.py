@@ -16,7 +16,7 @@ from ..state import State
 from .connections import read_rows
 from .entities import Token
 from .insertion import row_of_token
-from .owners import unknown_owners
+from .owners import no_such_owner, unknown_owners
 from .table import is_of_owner, token_table
 from .transactions import in_transaction
 
@@ -49,11 +49,6 @@ class NotAdoptable(TokenRefused):
     def __init__(self, problems: Sequence[tuple[int, TokenRefused]]) -> None:
         super().__init__(str(problems[0][1]))
         self.problems = problems
-
-
-def no_such_owner() -> TokenRefused:
-    """Return the refusal of an owner who does not exist."""
-    return TokenRefused("No owner has this ID.", "owner_id")
 
 
 def candidate(state: State, token: Token, secret: Secret | Digest) -> Candidate:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from .. import secret as _secret
 from ..policy import TokenRefused
@@ -15,6 +15,7 @@ from ..texts import gettext as _
 from .connections import read_rows
 from .entities import NewToken, Token, status_at
 from .limits import insert_within_limit
+from .owners import no_such_owner, unknown_owners
 from .rows import COLUMNS, select_tokens
 from .table import is_of_owner, of_owner, owner_value, token_table
 from .transactions import in_transaction, is_conflict
@@ -81,7 +82,7 @@ def insert_new(state: State, new: NewToken, nonce: str | None) -> None:
     """Insert the row of a new token and commit it.
 
     :raises AlreadyGenerated: where the owner has a token with this nonce.
-    :raises TokenRefused: where the owner holds as many tokens as allowed.
+    :raises TokenRefused: where the owner holds as many tokens as allowed, or does not exist.
     """
     owner_id = new.token.owner_id
     row = row_of(state, new) | {"nonce": nonce and _digest_of_nonce(owner_id, nonce)}
@@ -93,11 +94,15 @@ def insert_new(state: State, new: NewToken, nonce: str | None) -> None:
 
     try:
         in_transaction(state, insert_row)
+    except (DataError, OverflowError):
+        raise no_such_owner() from None  # everything else is validated
     except (DBAPIError, TokenRefused) as error:
         # Where the same form came twice at once, the other one may have been first, or have taken the last place.
         known = isinstance(error, (IntegrityError, TokenRefused)) or is_conflict(error)
         if known and _nonce_used(state, owner_id, nonce):
             raise _already_generated() from None
+        if isinstance(error, IntegrityError) and unknown_owners(state, [owner_id]):
+            raise no_such_owner() from None  # deleted at the same moment
         raise
 
 

@@ -7,15 +7,28 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, event, exists, inspect, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    SmallInteger,
+    event,
+    exists,
+    inspect,
+    select,
+)
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 from sqlalchemy.types import TypeEngine
 
 from ..models import AccessTokenMixin, owner_column
+from ..policy import TokenRefused
 from ..state import NO_ROW, State
+from ..texts import gettext as _
 from .connections import active_session, end_transaction, read_again, read_objects, read_rows
-from .table import owner_value, token_table
+from .table import comparable, owner_value, token_table
 
 _BATCH = 500
 """Owner IDs in one statement."""
@@ -98,11 +111,11 @@ def _load_all_mapped(state: State, column: Any, wanted: Sequence[str], session: 
 
 
 def _values(state: State, owner_ids: Iterable[str]) -> list[Any]:
-    """Return owner IDs as the host's column holds them, without those that do not fit it."""
+    """Return owner IDs as they are compared with the host's column, without those of another kind."""
     values = []
     for owner_id in owner_ids:
         with suppress(ValueError):
-            values.append(owner_value(state, owner_id))
+            values.append(comparable(state.owner, owner_value(state, owner_id)))
     return values
 
 
@@ -132,6 +145,11 @@ def may_act(state: State, owner_id: str, selected: Sequence[Any]) -> bool | None
     return True if state.loaders.owner is None and not _asks_object(state) else None
 
 
+def no_such_owner() -> TokenRefused:
+    """Return the refusal of an owner who does not exist."""
+    return TokenRefused(_("No owner has this ID."), "owner_id")
+
+
 def unknown_owners(state: State, owner_ids: Iterable[str]) -> set[str]:
     """Return which owner IDs identify nobody; none of them where the extension was set up without ``owner=``."""
     if state.owner is None:
@@ -139,7 +157,7 @@ def unknown_owners(state: State, owner_ids: Iterable[str]) -> set[str]:
     wanted = sorted(set(owner_ids))
     known: set[str] = set()
     for start in range(0, len(wanted), _BATCH):
-        values = [owner_value(state, owner_id) for owner_id in wanted[start : start + _BATCH]]
+        values = _values(state, wanted[start : start + _BATCH])
         known.update(str(row[0]) for row in read_rows(state, select(state.owner).where(state.owner.in_(values))))
     return set(wanted) - known
 
@@ -184,14 +202,14 @@ def delete_with_owners(model: type[AccessTokenMixin], owner: QueryableAttribute[
         if connection.dialect.name == "sqlite" or not table.c.owner_id.foreign_keys:
             delete_tokens(connection, value)
 
-    def before_delete(_: Mapper[Any], connection: Connection, instance: Any) -> None:
+    def before_delete(mapper: Mapper[Any], connection: Connection, instance: Any) -> None:
         history = inspect(instance).attrs[owner.key].load_history()
         delete_tokens(connection, next(iter((*history.deleted, *history.unchanged)), None))
 
-    def after_insert(_: Mapper[Any], connection: Connection, instance: Any) -> None:
+    def after_insert(mapper: Mapper[Any], connection: Connection, instance: Any) -> None:
         delete_left_over_tokens(connection, getattr(instance, owner.key))
 
-    def before_update(_: Mapper[Any], connection: Connection, instance: Any) -> None:
+    def before_update(mapper: Mapper[Any], connection: Connection, instance: Any) -> None:
         for value in inspect(instance).attrs[owner.key].history.added:
             delete_left_over_tokens(connection, value)
 
@@ -245,13 +263,16 @@ def _python_type(kind: TypeEngine[Any]) -> type | None:
 def _load_mapped(state: State, owner_id: str, session: Session) -> Any:
     """Return an owner as ``owner=`` maps it; with ``active=``, one who may act."""
     owner: Any = state.owner
-    value, mapper = owner_value(state, owner_id), inspect(owner.class_)
-    if state.active is None and list(mapper.primary_key) == list(owner.property.columns):
+    value, mapper, kind = owner_value(state, owner_id), inspect(owner.class_), owner.type
+    # Session.get compares a value of the column's own type, for which it may be too long.
+    short = not isinstance(kind, Integer) or value.bit_length() < (16 if isinstance(kind, SmallInteger) else 32)
+    if short and state.active is None and list(mapper.primary_key) == list(owner.property.columns):
         found = session.get(mapper, value)
     else:
-        same = [owner == value] if state.active is None else [owner == value, _active_expression(state)]
+        mine = [owner == comparable(owner, value)]
+        mine += [] if state.active is None else [_active_expression(state)]
         # Unique, because the host's class may load a collection by a join.
-        found = session.scalars(select(owner.class_).where(*same)).unique().one_or_none()
+        found = session.scalars(select(owner.class_).where(*mine)).unique().one_or_none()
     return found if found is not None and str(getattr(found, owner.key)) == owner_id else None
 
 

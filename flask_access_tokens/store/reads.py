@@ -9,7 +9,7 @@ from ..secret import Secret
 from ..state import State, current_state
 from .batches import BATCH
 from .connections import read_rows
-from .entities import Token
+from .entities import NewToken, Token
 from .lookup import lookup, lookup_all
 from .rows import parse_token_id, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
@@ -86,12 +86,16 @@ def get(owner_id: object, token_id: object) -> Token | None:
     """Return one token of an owner, or None where they have none with this ID.
 
     :param token_id: a UUID, or its text.
+    :raises TypeError: for a token, or a secret.
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
     owner = policy.validate_owner_id(owner_id)
     mine, wanted = of_owner(state, owner), parse_token_id(token_id)
     if wanted is None:
+        secret = Secret(token_id) if isinstance(token_id, str) else token_id
+        if isinstance(secret, (Token, NewToken)) or (isinstance(secret, Secret) and _recognize(state, secret)):
+            raise TypeError("This is a token or a secret. Pass the ID of a token: token.id.")
         return None
     rows = read_rows(state, select_tokens(state).where(mine, token_table(state).c.id == wanted))
     return next((token_from_row(row, clock.now()) for row in rows if is_of_owner(row, owner)), None)

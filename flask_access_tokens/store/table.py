@@ -4,10 +4,13 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table
+from sqlalchemy import BigInteger, ColumnElement, Integer, String, Table, literal
 
 from ..models import AccessTokenMixin
 from ..state import State
+
+_BITS = 64
+"""The most that an integer column holds on every database, with the sign."""
 
 
 def token_table(state: State) -> Table:
@@ -21,10 +24,21 @@ def of_owner(state: State, owner_id: str) -> ColumnElement[bool]:
 
     Rows are compared again in Python, by :func:`is_of_owner`.
 
-    :raises ValueError: where the host's column cannot hold such an ID.
+    :raises ValueError: where the host's column holds IDs of another kind.
     """
-    condition: ColumnElement[bool] = token_table(state).c.owner_id == owner_value(state, owner_id)
+    column = token_table(state).c.owner_id
+    condition: ColumnElement[bool] = column == comparable(column, owner_value(state, owner_id))
     return condition
+
+
+def comparable(column: Any, value: Any) -> Any:
+    """Return an owner ID to be compared with a column; one out of the column's range equals nothing.
+
+    As integers of 64 bits: PostgreSQL raises an error for an ID that a shorter type cannot hold.
+    """
+    if not isinstance(column.type, Integer):
+        return value
+    return literal(value if value.bit_length() < _BITS else None, BigInteger())
 
 
 def is_of_owner(row: Sequence[Any], owner_id: str) -> bool:
@@ -39,9 +53,9 @@ def compares_exactly(state: State) -> bool:
 
 
 def owner_value(state: State, owner_id: str) -> Any:
-    """Return an owner ID as the host's column holds it.
+    """Return an owner ID as the host's column holds it, whether or not it is in the range of the column.
 
-    :raises ValueError: where the column cannot hold it.
+    :raises ValueError: where the column holds IDs of another kind.
     """
     try:
         kind = token_table(state).c.owner_id.type.python_type
@@ -53,7 +67,7 @@ def owner_value(state: State, owner_id: str) -> Any:
         value = kind(owner_id)
     except ValueError:
         value = None
-    # int() and UUID() accept several spellings of one ID; every database holds 64 bits.
-    if str(value) != owner_id or (isinstance(value, int) and value.bit_length() > 63):
+    # int() and UUID() accept several spellings of one ID.
+    if str(value) != owner_id:
         raise ValueError(f"Owner ID {owner_id!r} does not fit the column owner_id, which holds {kind.__name__}.")
     return value

@@ -55,9 +55,9 @@ OF_THE_CATALOG = {"_has_unvalidated_key", "_unusable"}
 """They ask PostgreSQL for what it knows of the table, and read no row of it."""
 OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "some_owner_ids"}
 """The operations for operators, which name neither an owner nor a digest."""
-OF_THE_DESK = {"overview", "filtered", "count_of", "_number_of", "_by_ids", "_of_filter"}
+OF_THE_DESK = {"overview", "filtered", "listed", "counted", "count_of", "_number_of", "_by_ids", "_of_filter"}
 """The functions of the operators' list, which reads the tokens of all owners."""
-OF_OWNERS = {"_load_all_mapped", "_load_mapped", "unknown_owners"}
+OF_OWNERS = {"_active_expression", "_load_all_mapped", "_load_mapped", "unknown_owners"}
 """The functions that ask for an owner, and for no token."""
 
 

@@ -48,23 +48,25 @@ def is_plain(state: State, session: Session | None, bind: Engine) -> bool:
 
 def reads_alike(state: State) -> bool:
     """Return whether a read finds the same rows at any time of a request, because no listener chooses a tenant."""
-    scope = state.db.session
-    session = _idle_session(state, scope.session_factory) if type(scope) is scoped_session else None
-    if session is None or _has_listeners(session):
-        return False
-    engine = session_bind(state, session)
-    if not isinstance(engine, Engine):
+    engine = _engine(state)
+    if engine is None:
         return False
     return not (engine.dispatch.engine_connect or engine.dispatch.begin or engine.pool.dispatch.checkout)
 
 
 def _engine_without_listeners(state: State) -> Engine | None:
+    engine = _engine(state)
+    return None if engine is None or _is_observed(engine) else engine
+
+
+def _engine(state: State) -> Engine | None:
+    """Return the engine of the tokens; None where the host's session may choose another, or other rows."""
     scope = state.db.session
     session = _idle_session(state, scope.session_factory) if type(scope) is scoped_session else None
     if session is None or _has_listeners(session):
         return None
     engine = session_bind(state, session)
-    return engine if isinstance(engine, Engine) and not _is_observed(engine) else None
+    return engine if isinstance(engine, Engine) else None
 
 
 def _idle_session(state: State, factory: Any) -> Session | None:

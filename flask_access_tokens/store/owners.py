@@ -7,18 +7,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Integer,
-    Select,
-    SmallInteger,
-    event,
-    exists,
-    inspect,
-    select,
-)
+from sqlalchemy import Column, ColumnElement, Connection, Integer, Select, SmallInteger, event, exists, inspect, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 from sqlalchemy.types import TypeEngine
@@ -27,7 +16,7 @@ from ..models import AccessTokenMixin, owner_column
 from ..policy import TokenRefused
 from ..state import NO_ROW, State
 from ..texts import gettext as _
-from .connections import active_session, end_transaction, read_again, read_objects, read_rows
+from .connections import ask_host, read_objects, read_rows
 from .table import comparable, owner_value, token_table
 
 _BATCH = 500
@@ -51,11 +40,11 @@ def load_owner(state: State, owner_id: str) -> Any:
         if state.loaders.owner is not None:
             if state.active is not None and read_objects(state, partial(_load_mapped, state, owner_id)) is None:
                 return None
-            return _load_by(state, state.loaders.owner, owner_id) or None
+            return ask_host(state, partial(state.app.ensure_sync(state.loaders.owner), owner_id)) or None
         if state.owner is not None:
             owner = read_objects(state, partial(_load_mapped, state, owner_id))
         elif (load_user := _user_loader(state)) is not None:
-            owner = _load_by(state, load_user, owner_id)
+            owner = ask_host(state, partial(state.app.ensure_sync(load_user), owner_id))
             # A loader may look into the request first, and return whoever that names.
             if owner is not None and state.login_id(owner) != owner_id:
                 return None
@@ -71,19 +60,6 @@ def load_owner(state: State, owner_id: str) -> Any:
         return owner
     active = getattr(owner, "is_active", True)
     return owner if (active() if callable(active) else active) else None
-
-
-def _load_by(state: State, load: Any, owner_id: str) -> Any:
-    """Call a loader of the host's, and end the transaction that it has begun, unless it has changed something.
-
-    An operation could not be run again in a transaction of the host's.
-    """
-    began_before = active_session(state) is not None
-    owner = read_again(state, partial(state.app.ensure_sync(load), owner_id))
-    session = None if began_before else active_session(state)
-    if session is not None and not (session.new or session.dirty or session.deleted):
-        end_transaction(session)
-    return owner
 
 
 def owners_of(state: State, owner_ids: Iterable[str]) -> dict[str, Any]:

@@ -81,13 +81,9 @@ def validate_name(name: str) -> str:
     if not any(unicodedata.category(character)[0] in "LNPS" and character not in _INVISIBLE for character in text):
         raise TokenRefused(_("Enter a name so you can recognize this token later."), "name")
     if len(text) > MAX_NAME_LENGTH:
+        most, count = MAX_NAME_LENGTH, len(text)
         raise TokenRefused(
-            _(
-                "The name has %(count)d characters. Use at most %(most)d.",
-                count=len(text),
-                most=MAX_NAME_LENGTH,
-            ),
-            "name",
+            _("The name has %(count)d characters. Use at most %(most)d.", count=count, most=most), "name"
         )
     return text
 
@@ -99,13 +95,9 @@ def validate_description(description: str) -> str:
     """
     text = _validate_line(description, "description")
     if len(text) > MAX_DESCRIPTION_LENGTH:
+        most, count = MAX_DESCRIPTION_LENGTH, len(text)
         raise TokenRefused(
-            _(
-                "The description has %(count)d characters. Use at most %(most)d.",
-                count=len(text),
-                most=MAX_DESCRIPTION_LENGTH,
-            ),
-            "description",
+            _("The description has %(count)d characters. Use at most %(most)d.", count=count, most=most), "description"
         )
     return text
 
@@ -117,13 +109,9 @@ def validate_reason(reason: str) -> str:
     """
     text = _validate_line(reason, "reason")
     if len(text) > MAX_DESCRIPTION_LENGTH:
+        most, count = MAX_DESCRIPTION_LENGTH, len(text)
         raise TokenRefused(
-            _(
-                "The reason has %(count)d characters. Use at most %(most)d.",
-                count=len(text),
-                most=MAX_DESCRIPTION_LENGTH,
-            ),
-            "reason",
+            _("The reason has %(count)d characters. Use at most %(most)d.", count=count, most=most), "reason"
         )
     return text
 

@@ -118,27 +118,25 @@ def insert_again(state: State, new: NewToken, unused: Token, predecessor: Token)
     owner_id, needs_place = predecessor.owner_id, unused.expired and limit != UNLIMITED
 
     def insert_other(connection: Connection) -> None:
-        _lock(connection, state, predecessor)
+        _lock(connection, state, predecessor, wait=False)
         mine = of_owner(state, owner_id)
         # Whoever has locked it may be about to write its first use.
-        idle = select(table.c.id).where(mine, table.c.id == unused.id, table.c.last_used_at.is_(None))
-        if connection.execute(idle.with_for_update(skip_locked=True)).first() is None:
+        idle = select(table.c.seat).where(mine, table.c.id == unused.id, table.c.last_used_at.is_(None))
+        discarded = connection.execute(idle.with_for_update(skip_locked=True)).first()
+        if discarded is None or _has_successor(connection, state, unused):
             raise already_replaced()
         # Others may have the place of an expired one. It is looked for while the pair still counts once.
         free = free_places(connection, state, owner_id, limit) if needs_place else []
-        taken = _seat(connection, state, unused)
-        discard = delete(table).where(mine, table.c.id == unused.id, table.c.last_used_at.is_(None))
-        rotated = select(table.c.id).where(mine, table.c.replaces == unused.id).with_for_update()
-        if connection.execute(discard).rowcount != 1 or connection.execute(rotated).first() is not None:
-            raise already_replaced()
-        connection.execute(insert(table), row | {"seat": None if needs_place else taken})
+        connection.execute(delete(table).where(mine, table.c.id == unused.id))
+        connection.execute(insert(table), row | {"seat": None if needs_place else discarded.seat})
         if needs_place:
             take_seat(connection, state, owner_id, row["id"], free)
 
     try:
         in_transaction(state, partial(_whole_or_not, state, predecessor, insert_other))
-    except IntegrityError:
-        raise already_replaced() from None
+    except (IntegrityError, AlreadyReplaced):
+        gone = get(predecessor.owner_id, predecessor.id) is None
+        raise (token_gone() if gone else already_replaced()) from None
 
 
 def _whole_or_not(
@@ -175,16 +173,18 @@ def _has_successor(connection: Connection, state: State, token: Token) -> bool:
     return connection.execute(found.with_for_update(read=True)).first() is not None
 
 
-def _lock(connection: Connection, state: State, token: Token) -> int | None:
+def _lock(connection: Connection, state: State, token: Token, *, wait: bool = True) -> int | None:
     """Keep others from rotating or deleting a token before the transaction ends, and return its last notice, in days.
 
+    :param wait: whether to wait for whoever has locked it.
     :raises TokenGone: where it was deleted already.
+    :raises AlreadyReplaced: if it was locked, or deleted, and is not waited for.
     """
     table = token_table(state)
     same = and_(of_owner(state, token.owner_id), table.c.id == token.id)
-    row = connection.execute(select(table.c.noticed_days).where(same).with_for_update()).first()
+    row = connection.execute(select(table.c.noticed_days).where(same).with_for_update(skip_locked=not wait)).first()
     if row is None:
-        raise token_gone()
+        raise token_gone() if wait else already_replaced()
     # Written as well: at REPEATABLE READ on PostgreSQL, a deletion that waits for the lock does not see the successor.
     connection.execute(update(table).where(same).values(expires_at=table.c.expires_at))
     noticed: int | None = row[0]

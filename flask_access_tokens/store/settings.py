@@ -86,10 +86,6 @@ def _seconds_apart(connection: Connection) -> float:
 
 
 def _postgresql_findings(connection: Connection) -> Iterator[Finding]:
-    # Equal within a transaction; in autocommit mode, each statement has its own.
-    first, second = (connection.exec_driver_sql("SELECT transaction_timestamp()").scalar() for _ in range(2))
-    if first != second:
-        yield _autocommit()
     if connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off":
         yield Finding(
             "synchronous-commit",
@@ -114,8 +110,6 @@ def _pooler_findings(connection: Connection) -> Iterator[Finding]:
 
 
 def _mariadb_findings(connection: Connection) -> Iterator[Finding]:
-    if connection.exec_driver_sql("SELECT @@autocommit").scalar():
-        yield _autocommit()
     if connection.get_isolation_level() == "READ UNCOMMITTED":
         yield Finding(
             "read-uncommitted",
@@ -142,12 +136,3 @@ def _galera_findings(connection: Connection) -> Iterator[Finding]:
             "This Galera node reads even while it is cut off from the others, which may have deleted tokens since. Set"
             " wsrep_dirty_reads to OFF.",
         )
-
-
-def _autocommit() -> Finding:
-    return Finding(
-        "autocommit",
-        "The connections are in autocommit mode, so nothing that your application does is undone: an owner whose"
-        ' deletion fails has lost their tokens. Remove isolation_level="AUTOCOMMIT" or autocommit from the options of'
-        " the engine.",
-    )

@@ -12,7 +12,6 @@ from .store.insertion import new_token
 from .store.reads import get
 from .store.rotation import (
     already_replaced,
-    has_other_successor,
     insert_again,
     insert_successor,
     successor_of,
@@ -79,11 +78,11 @@ def rotate_own(token: Token) -> tuple[NewToken, Token]:
     :raises StoreError: where the database cannot be used.
     """
     state = current_state()
-    successor = successor_of(state, token)
+    successor, is_own = successor_of(state, token)
     if successor is None:
         return _replace(state, token, policy.validate_overlap(None), None, "token", own_nonces(token.id)[0])
     used = successor.last_used_at is not None or successor.id in state.unwritten
-    if used or successor.replaced or has_other_successor(state, token):
+    if used or successor.replaced or not is_own:
         token_reused.send(state.app, token=token)
         raise SuccessorUsed(_("This token was already rotated. Rotate the token that replaced it."))
     new = _successor(state, successor, token, clock.now(), None, "token")

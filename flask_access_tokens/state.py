@@ -71,8 +71,6 @@ class State:
     bind_arguments: dict[str, Any] | None = None
     idle_session: Session | None = None
     warned: set[str] = field(default_factory=set)
-    keeps_owners: bool | None = None
-    """Whether the database lets no token outlive its owner; None until the database was asked."""
     writer: Any = None
     """The thread that writes last-used updates."""
     unwritten: dict[UUID, str] = field(default_factory=dict)

@@ -51,8 +51,8 @@ what the doctor finds."""
 
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 RUNS = {"commit", "execute", "exec_driver_sql", "scalar", "scalars", "flush", "rollback"}
-OF_THE_CATALOG = {"_has_unvalidated_key", "_unusable"}
-"""They ask PostgreSQL for what it knows of the table, and read no row of it."""
+OF_THE_CATALOG = {"_unusable"}
+"""It asks PostgreSQL for what it knows of the table, and reads no row of it."""
 OF_OPERATORS = {"prune", "count_by_scheme", "insert_within_limit", "some_owner_ids"}
 """The operations for operators, which name neither an owner nor a digest."""
 OF_THE_DESK = {"overview", "filtered", "listed", "counted", "count_of", "_number_of", "_by_ids", "_of_filter"}

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -99,3 +100,18 @@ def test_rows_of_the_first_release_verify_in_every_later_one(stored_host: Host) 
             assert answer.status_code == row["status"], row["name"]
             if row["status"] == 200:
                 assert answer.get_json() == {"owner": row["owner_id"], "scopes": row["scopes"].split()}
+
+
+@pytest.mark.case("S12", "G04")
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql", "mariadb"], indirect=True)
+def test_a_token_is_re_keyed_on_connections_that_commit_each_statement(
+    make_host: Callable[..., Host], database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"isolation_level": "AUTOCOMMIT"}
+    host = make_host(database_url, SQLALCHEMY_ENGINE_OPTIONS=options, ACCESS_TOKENS_PEPPERS=["old"])
+    secret = host.generate("ann").secret
+    host.app.config["ACCESS_TOKENS_PEPPERS"] = ["new", "old"]
+    assert host.client().get("/api", headers=bearer(secret)).status_code == 200
+    host.app.config["ACCESS_TOKENS_PEPPERS"] = ["new"]
+    assert host.client().get("/api", headers=bearer(secret)).status_code == 200
+    assert [record for record in caplog.records if record.name == "flask_access_tokens"] == []

@@ -250,10 +250,10 @@ def test_prune_deletes_what_expired_long_ago_and_a_dry_run_counts_it(
         assert len(tokens.owned_by("ann")) == 11
         with stored_host.statements() as seen:
             assert tokens.prune() == 8
-        assert kinds(seen) == ["SELECT", "SELECT", "DELETE", "SELECT"] * 3 + ["SELECT"]
+        assert kinds(seen) == ["SELECT", "SELECT", "DELETE", "SELECT"] * 3 + ["SELECT"] * 2
         with stored_host.statements() as seen:
             assert tokens.prune() == 0
-        assert kinds(seen) == ["SELECT"]
+        assert kinds(seen) == ["SELECT"] * 2
         assert tokens.prune(99_999) == 0
         assert sorted(token.name for token in tokens.owned_by("ann")) == ["lately", "live", "never"]
         assert tokens.prune(0) == 1

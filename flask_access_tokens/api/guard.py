@@ -160,7 +160,6 @@ def _guarded(*given: Any, guard: Guard) -> Any:
 
 
 routes.mark_plain_call(require_token, _make_guard)
-routes.mark_plain_call(token_required, _make_guard)
 routes.mark_plain_call(_guarded, lambda guard: guard)
 
 
@@ -226,7 +225,8 @@ def _authenticate(guard: Guard, state: State, req: Request) -> Token | None:
             refusal = ReplacedToken(_DESCRIPTIONS["replaced"], match.token)
         raise _rejected(state, verdict.reason, refusal, None if match is None else match.token)
     _check_scopes(guard, state, match.token)
-    note_use(state, match)
+    if not note_use(state, match):
+        raise _rejected(state, "unknown", InvalidToken(MALFORMED), match.token)
     return match.token
 
 

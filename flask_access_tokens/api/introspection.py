@@ -44,7 +44,8 @@ def introspect() -> Response:
     if verdict is None or verdict.match is None or verdict.reason:
         return as_json(active=False)
     token = verdict.match.token
-    note_use(state, verdict.match, from_here=False)
+    if not note_use(state, verdict.match, from_here=False):
+        return as_json(active=False)
     token_used.send(state.app, token=token)
     return as_json(**_claims(token))
 

@@ -140,19 +140,6 @@ def read_again(state: State, load: Callable[[], Result]) -> Result:
             end_transaction(session)
 
 
-def ask_host(state: State, load: Callable[[], Result]) -> Result:
-    """Call a loader of the host's, and end the transaction that it has begun, unless it has changed something.
-
-    An operation could not be run again in a transaction of the host's.
-    """
-    began_before = active_session(state) is not None
-    found = read_again(state, load)
-    session = None if began_before else active_session(state)
-    if session is not None and not (session.new or session.dirty or session.deleted):
-        end_transaction(session)
-    return found
-
-
 def connection_of(state: State, reader: Reader) -> Connection:
     """Return the connection of what :func:`read` reads with."""
     return reader if isinstance(reader, Connection) else session_connection(state, reader)

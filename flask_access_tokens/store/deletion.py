@@ -45,7 +45,7 @@ def delete_where(state: State, condition: ColumnElement[bool], owner_id: str | N
 
     :param owner_id: whose tokens they are; None for those of all owners.
     """
-    tried: list[UUID] = []
+    tried: list[UUID] | None = None
 
     def found(reader: Reader) -> list[UUID]:
         exact = condition if owner_id is None else of_exact_owner(state, reader, owner_id)
@@ -61,7 +61,9 @@ def delete_where(state: State, condition: ColumnElement[bool], owner_id: str | N
     while True:
         ids, deleted = in_transaction(state, delete_batch)
         yield deleted
-        if not ids or ids == tried:  # those that a replica still shows
+        # Once more after none is found: the first is read in the host's transaction, which may see an older state. A
+        # replica may still show those that were deleted.
+        if ids == tried:
             return
         tried = ids
 

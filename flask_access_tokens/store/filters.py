@@ -9,7 +9,6 @@ from .. import policy
 from ..secret import hints_ending_in
 from ..state import SCOPE, State
 from .connections import Reader
-from .foreign_key import keeps_owners
 from .owners import is_orphan
 from .rows import is_expiring, of_exact_owner, parse_token_id
 from .table import token_table
@@ -64,7 +63,7 @@ def _has_status(state: State, reader: Reader, status: str, moment: datetime) -> 
     columns = token_table(state).c
     expires, used, before = columns.expires_at, columns.last_used_at, moment - ASLEEP
     live = or_(expires.is_(None), expires > moment)
-    orphaned = false() if state.owner is None or keeps_owners(state, reader) else is_orphan(state)
+    orphaned = false() if state.owner is None else is_orphan(state)
     match status:
         case "":
             return true()

@@ -26,7 +26,7 @@ from ..state import State
 from .background import BackgroundWriter
 from .connections import end_transaction, session_bind, session_connection, session_factory, session_of_context
 from .direct import is_plain
-from .lookup import Match
+from .lookup import Match, lookup
 from .origin import origin_of
 from .table import token_table
 from .uses import MISSING, Use, commit_uses, count_failure, is_pending, remember, update_rows
@@ -52,10 +52,11 @@ _PENDING = "access_tokens_pending_uses"
 """The key in ``Session.info`` of uses that wait for the end of the session's transaction."""
 
 
-def note_use(state: State, match: Match, *, from_here: bool = True) -> None:
+def note_use(state: State, match: Match, *, from_here: bool = True) -> bool:
     """Note that a token was used where an update is due.
 
     :param from_here: whether this request comes from whoever used it, and not from a service that was asked.
+    :return: False if the token was deleted since it was found, as an unused successor is when it is replaced.
     """
     token, moment = match.token, clock.now()
     newest = next(iter(match.candidates))
@@ -63,7 +64,7 @@ def note_use(state: State, match: Match, *, from_here: bool = True) -> None:
     due = moment - timedelta(seconds=state.config["ACCESS_TOKENS_LAST_USED_INTERVAL"])
     is_due = token.last_used_at is None or token.last_used_at <= due
     if not is_due and not rekeyed:
-        return
+        return True
     noted = is_due and from_here and state.config["ACCESS_TOKENS_LAST_USED_FROM"] is True
     origin = origin_of(state, request) if noted else None
     use = Use(token.id, match.digest, moment, origin, due if is_due else None, rekeyed, match.schema_map)
@@ -72,6 +73,7 @@ def note_use(state: State, match: Match, *, from_here: bool = True) -> None:
     if use.is_first:
         remember(state, token.id, "")
     _write(state, use)
+    return not use.is_first or use.outcome != MISSING or lookup(state, match.candidates) is not None
 
 
 def _write(state: State, use: Use) -> None:
@@ -169,7 +171,7 @@ def _write_pending(session: Session, _: SessionTransaction) -> None:
 
 def _try_to_write(state: State, session: Session | None, use: Use) -> None:
     """Write a use through the host's session, so that it sees what the check saw; without one, through a new one."""
-    if time.monotonic() < state.updates_resume_at:
+    if time.monotonic() < state.updates_resume_at and not use.is_first:
         return
     try:
         with nullcontext(session) if session is not None else session_factory(state)() as used:

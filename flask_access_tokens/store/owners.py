@@ -16,7 +16,7 @@ from ..models import AccessTokenMixin, owner_column
 from ..policy import TokenRefused
 from ..state import NO_ROW, State
 from ..texts import gettext as _
-from .connections import ask_host, read_objects, read_rows
+from .connections import read_again, read_objects, read_rows
 from .table import comparable, owner_value, token_table
 
 _BATCH = 500
@@ -40,11 +40,11 @@ def load_owner(state: State, owner_id: str) -> Any:
         if state.loaders.owner is not None:
             if state.active is not None and read_objects(state, partial(_load_mapped, state, owner_id)) is None:
                 return None
-            return ask_host(state, partial(state.app.ensure_sync(state.loaders.owner), owner_id)) or None
+            return read_again(state, partial(state.app.ensure_sync(state.loaders.owner), owner_id)) or None
         if state.owner is not None:
             owner = read_objects(state, partial(_load_mapped, state, owner_id))
         elif (load_user := _user_loader(state)) is not None:
-            owner = ask_host(state, partial(state.app.ensure_sync(load_user), owner_id))
+            owner = read_again(state, partial(state.app.ensure_sync(load_user), owner_id))
             # A loader may look into the request first, and return whoever that names.
             if owner is not None and state.login_id(owner) != owner_id:
                 return None

@@ -93,8 +93,8 @@ def get(owner_id: object, token_id: object) -> Token | None:
     owner = policy.validate_owner_id(owner_id)
     mine, wanted = of_owner(state, owner), parse_token_id(token_id)
     if wanted is None:
-        secret = Secret(token_id) if isinstance(token_id, str) else token_id
-        if isinstance(secret, (Token, NewToken)) or (isinstance(secret, Secret) and _recognize(state, secret)):
+        text = Secret(token_id.decode(errors="ignore") if isinstance(token_id, bytes) else str(token_id).strip())
+        if isinstance(token_id, (Token, NewToken, state.model)) or _recognize(state, text):
             raise TypeError("This is a token or a secret. Pass the ID of a token: token.id.")
         return None
     rows = read_rows(state, select_tokens(state).where(mine, token_table(state).c.id == wanted))

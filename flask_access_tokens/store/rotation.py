@@ -19,7 +19,7 @@ from .entities import NewToken, Token
 from .insertion import row_of
 from .limits import free_places, insert_within_limit, take_seat
 from .reads import get
-from .rows import own_nonces, select_tokens, token_from_row
+from .rows import FURTHER, own_nonces, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
 from .transactions import in_transaction, is_conflict
 
@@ -45,19 +45,14 @@ def token_gone() -> TokenGone:
     return TokenGone(_("You have no such token; it may have been deleted already."))
 
 
-def successor_of(state: State, token: Token) -> Token | None:
-    """Return the token that replaced a token, or None."""
-    statement = select_tokens(state).where(of_owner(state, token.owner_id), token_table(state).c.replaces == token.id)
-    rows, moment = read_rows(state, statement), clock.now()
-    return next((token_from_row(row, moment) for row in rows if is_of_owner(row, token.owner_id)), None)
-
-
-def has_other_successor(state: State, token: Token) -> bool:
-    """Return whether a token has a successor for which it did not ask itself, but a person did."""
-    table = token_table(state)
-    other = or_(table.c.nonce.is_(None), table.c.nonce != own_nonces(token.id)[0])
-    statement = select_tokens(state).where(of_owner(state, token.owner_id), table.c.replaces == token.id, other)
-    return any(is_of_owner(row, token.owner_id) for row in read_rows(state, statement))
+def successor_of(state: State, token: Token) -> tuple[Token | None, bool]:
+    """Return the token that replaced a token, or None, and whether the token asked for it itself."""
+    mine = of_owner(state, token.owner_id)
+    statement = select_tokens(state, "nonce").where(mine, token_table(state).c.replaces == token.id)
+    for row in read_rows(state, statement):
+        if is_of_owner(row, token.owner_id):
+            return token_from_row(row, clock.now()), row[FURTHER] == own_nonces(token.id)[0]
+    return None, False
 
 
 def insert_successor(
@@ -99,7 +94,7 @@ def insert_successor(
         in_transaction(state, partial(_whole_or_not, state, predecessor, replace))
     except (DBAPIError, TokenRefused) as error:
         known = isinstance(error, (IntegrityError, TokenRefused)) or is_conflict(error)
-        if known and successor_of(state, predecessor) is not None:
+        if known and successor_of(state, predecessor)[0] is not None:
             raise already_replaced() from None
         if known and get(predecessor.owner_id, predecessor.id) is None:
             raise token_gone() from None
@@ -221,7 +216,8 @@ def _insert(connection: Connection, state: State, row: dict[str, Any], predecess
         insert_within_limit(connection, state, owner_id, row)
         return
     mine = of_owner(state, owner_id)
-    taken = _seat(connection, state, predecessor)
+    place = select(table.c.seat).where(mine, table.c.id == predecessor.id).with_for_update()
+    taken = connection.execute(place).scalar()
     older = and_(mine, table.c.id == predecessor.replaces, table.c.expires_at > clock.now())
     if connection.execute(select(table.c.id).where(older)).first() is None:
         connection.execute(update(table).where(mine, table.c.id == predecessor.id).values(seat=None))
@@ -230,10 +226,3 @@ def _insert(connection: Connection, state: State, row: dict[str, Any], predecess
     free = free_places(connection, state, owner_id, limit)
     connection.execute(insert(table), row)
     take_seat(connection, state, owner_id, predecessor.id if taken is None else row["id"], free)
-
-
-def _seat(connection: Connection, state: State, token: Token) -> str | None:
-    table = token_table(state)
-    statement = select(table.c.seat).where(of_owner(state, token.owner_id), table.c.id == token.id)
-    found: str | None = connection.execute(statement.with_for_update()).scalar()
-    return found

@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, String, Table, litera
 from ..models import AccessTokenMixin
 from ..state import State
 
-_BITS = 64
-"""The most that an integer column holds on every database, with the sign."""
+_FIRST_BEYOND = 2**63
+"""The first integer that no column of any database holds."""
 
 
 def token_table(state: State) -> Table:
@@ -38,7 +38,7 @@ def comparable(column: Any, value: Any) -> Any:
     """
     if not isinstance(column.type, Integer):
         return value
-    return literal(value if value.bit_length() < _BITS else None, BigInteger())
+    return literal(value if -_FIRST_BEYOND <= value < _FIRST_BEYOND else None, BigInteger())
 
 
 def is_of_owner(row: Sequence[Any], owner_id: str) -> bool:

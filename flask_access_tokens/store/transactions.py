@@ -53,14 +53,16 @@ def in_transaction(state: State, work: Callable[[Connection], Result], *, commit
         try:
             session.flush()  # an owner whom the host has just added has to be there before their token
             connection = session_connection(state, session)
-            undo = _begin(connection)
+            undo = begin(connection)
             result = work(connection)
             if commit:
                 ending = True
                 session.commit()
             return result
         except BaseException as error:
-            if began_before and isinstance(error, TokenRefused):
+            # A rollback of the session would take what the host has flushed from it, but not from the database.
+            alone = began_before and undo is not None and is_conflict(error)
+            if alone or (began_before and isinstance(error, TokenRefused)):
                 if undo is not None:
                     undo()
             else:
@@ -86,7 +88,7 @@ def in_transaction(state: State, work: Callable[[Connection], Result], *, commit
     raise AssertionError("The last attempt returns or raises.")
 
 
-def _begin(connection: Connection) -> Callable[[], None] | None:
+def begin(connection: Connection) -> Callable[[], None] | None:
     """Begin a transaction by a statement where the driver begins none, and return what rolls it back.
 
     A connection may commit each statement by itself; however the host came to set that, it is left as it is. SQLite's
@@ -99,7 +101,9 @@ def _begin(connection: Connection) -> Callable[[], None] | None:
     is_sqlite = connection.dialect.name == "sqlite"
     told = getattr(driver, "get_autocommit", None) or getattr(driver, "autocommit", False)
     begins = driver.in_transaction if is_sqlite else not (told() if callable(told) else told)
-    if begins or _BEGUN in connection.info:
+    # psycopg and psycopg2 have the status of libpq, PyMySQL that of the server: the host may have begun one by itself.
+    begun = getattr(getattr(driver, "info", None), "transaction_status", 0) or getattr(driver, "server_status", 0) & 1
+    if begins or begun or _BEGUN in connection.info:
         return None
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_sqlite else "BEGIN")
     connection.info[_BEGUN] = True

@@ -16,6 +16,7 @@ from ..state import State, logger
 from .connections import error_summary, read_on_connection
 from .direct import is_plain
 from .table import token_table
+from .transactions import begin
 
 WRITTEN, MISSING = "written", "missing"
 """What became of a use. It is missing if the update finds no row: the token was deleted, or is hidden from it."""
@@ -126,6 +127,7 @@ def short_waits(connection: Connection, wait: float = 0) -> Iterator[None]:
     """
     name, run, most = connection.dialect.name, connection.exec_driver_sql, wait or 0.1
     if name == "postgresql":
+        begin(connection)
         run(f"SET LOCAL lock_timeout = {most * 1000:.0f}")
         run("SET LOCAL synchronous_commit = off")
     elif name == "sqlite":
@@ -135,6 +137,7 @@ def short_waits(connection: Connection, wait: float = 0) -> Iterator[None]:
         setting = "SET SESSION lock_wait_timeout = {}, innodb_lock_wait_timeout = {}"
         restore = setting.format(*run("SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout").one())
         run(setting.format(ceil(most), ceil(most)))
+        begin(connection)
     try:
         yield
     finally:

@@ -1,12 +1,9 @@
 """The signals of the extension. Their sender is the application, and none carries a secret."""
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from blinker import Namespace
 from flask import Flask
-
-Deleted = TypeVar("Deleted", bound=Sequence[Any])
 
 _namespace = Namespace()
 
@@ -48,7 +45,7 @@ def acting(by: str | None, reason: str | None = None) -> dict[str, Any]:
     return {key: value for key, value in (("by", by), ("reason", reason)) if value is not None}
 
 
-def tell_deleted(app: Flask, deleted: Deleted, by: str | None, reason: str | None = None) -> Deleted:
+def tell_deleted(app: Flask, deleted: list[Any], by: str | None, reason: str | None = None) -> list[Any]:
     """Send :data:`token_deleted` for each of some tokens, and return them."""
     for token in deleted:
         token_deleted.send(app, token=token, **acting(by, reason))

@@ -41,6 +41,14 @@ def examples() -> list[Any]:
     return listed
 
 
+ADD_USER = """
+with app.app_context():
+    db.session.add(User(id=1))
+    db.session.commit()
+"""
+"""What the quick start does when its user signs in."""
+
+
 @pytest.mark.parametrize("example", examples())
 def test_an_example_runs(
     example: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -54,7 +62,7 @@ def test_an_example_runs(
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return
     alone = example == quick_start or "recipes.md" in request.node.name
-    run_example(example if alone else f"{quick_start}\n{example}", tmp_path, monkeypatch)
+    run_example(example if alone else f"{quick_start}\n{ADD_USER}\n{example}", tmp_path, monkeypatch)
 
 
 @pytest.mark.case("S25")

@@ -107,10 +107,11 @@ def test_a_token_that_was_never_used_is_told_of_once(stored_host: Host, clock: C
 
 
 def test_a_replaced_token_is_not_told_of_and_its_successor_is(stored_host: Host, clock: Clock, told: Told) -> None:
+    stored_host.app.config["ACCESS_TOKENS_OVERLAP_HOURS"] = 24 * 20
     old = used(stored_host, stored_host.generate("ann", "old", lifetime_days=90))
     with stored_host.app.app_context():
         clock.pass_(days=60)
-        new = tokens.rotate("ann", old.token.id, overlap_hours=24 * 20)
+        new = tokens.rotate("ann", old.token.id)
         tokens.update("ann", new.token.id, name="new")
     notify(stored_host)
     assert told == []

@@ -18,7 +18,7 @@ from .entities import Token
 from .insertion import row_of_token
 from .owners import no_such_owner, unknown_owners
 from .table import is_of_owner, token_table
-from .transactions import in_transaction
+from .transactions import in_transaction, savepoint
 
 _BATCH = 200
 """Tokens in one statement, of which each may have several digests."""
@@ -70,16 +70,13 @@ def adopt_missing(state: State, candidates: Sequence[Candidate], *, dry_run: boo
 
     def insert_missing(connection: Connection) -> list[uuid.UUID | None]:
         found = _find(state, candidates)
-        attempt = connection.begin_nested()
         try:
-            _insert(connection, state, candidates, found)
+            with savepoint(connection):
+                _insert(connection, state, candidates, found)
         except IntegrityError:
-            attempt.rollback()
             # Others have adopted some at the same time. A locking read sees them at every isolation level of MariaDB.
             found = _find(state, candidates, lock=True)
             _insert(connection, state, candidates, found)
-        else:
-            attempt.commit()
         return found
 
     return in_transaction(state, insert_missing)

@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +19,7 @@ from .connections import read_rows
 from .reads import owned_by
 from .rows import FURTHER, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
+from .transactions import savepoint
 
 _CANDIDATES = 100
 """Places that are tried at most beyond those that are known to be taken."""
@@ -38,15 +40,10 @@ def insert_within_limit(connection: Connection, state: State, owner_id: str, row
         connection.execute(insert(table), row)
         return
     free = free_places(connection, state, owner_id, limit)
-    whole = connection.begin_nested()
-    try:
+    with savepoint(connection):
         # First without a seat, so that a duplicate seat is told from another violation, such as that of the nonce.
         connection.execute(insert(table), row)
         take_seat(connection, state, owner_id, row["id"], free)
-    except TokenRefused:
-        whole.rollback()
-        raise
-    whole.commit()
 
 
 def take_seat(connection: Connection, state: State, owner_id: str, token_id: uuid.UUID, free: list[int]) -> None:
@@ -57,14 +54,9 @@ def take_seat(connection: Connection, state: State, owner_id: str, token_id: uui
     table = token_table(state)
     mine = and_(of_owner(state, owner_id), table.c.id == token_id)
     for place in free:
-        attempt = connection.begin_nested()
-        try:
+        with suppress(IntegrityError), savepoint(connection):
             connection.execute(update(table).where(mine).values(seat=seat(owner_id, place)))
-        except IntegrityError:
-            attempt.rollback()
-            continue
-        attempt.commit()
-        return
+            return
     raise _refusal(state, owner_id, state.config["ACCESS_TOKENS_MAX_PER_OWNER"])
 
 

@@ -129,25 +129,21 @@ def _mark(connection: Connection, state: State, token: Token, windows: Collectio
 
 def _keep(state: State, claimed: Claim) -> None:
     """Commit a mark; where the sender has rolled the session back, write it again."""
-
-    def mark(connection: Connection) -> None:
-        table = token_table(state)
-        same = and_(of_owner(state, claimed.token.owner_id), table.c.id == claimed.token.id)
-        unmarked = or_(table.c.noticed_days.is_(None), table.c.noticed_days > claimed.days)
-        connection.execute(update(table).where(same, unmarked).values(noticed_days=claimed.days))
-
-    in_transaction(state, mark)
+    noticed = token_table(state).c.noticed_days
+    _write(state, claimed, or_(noticed.is_(None), noticed > claimed.days), claimed.days)
 
 
 def _release(state: State, claimed: Claim) -> None:
     """Take a mark back. Only one that the sender has committed is written: any other may be another process's."""
-
-    def unmark(connection: Connection) -> None:
-        table = token_table(state)
-        same = and_(of_owner(state, claimed.token.owner_id), table.c.id == claimed.token.id)
-        marked = and_(same, table.c.noticed_days == claimed.days)
-        connection.execute(update(table).where(marked).values(noticed_days=claimed.before))
-
     state.session().rollback()
     if claimed.committed:
-        in_transaction(state, unmark)
+        _write(state, claimed, token_table(state).c.noticed_days == claimed.days, claimed.before)
+
+
+def _write(state: State, claimed: Claim, condition: ColumnElement[bool], days: int | None) -> None:
+    def write(connection: Connection) -> None:
+        table = token_table(state)
+        same = and_(of_owner(state, claimed.token.owner_id), table.c.id == claimed.token.id, condition)
+        connection.execute(update(table).where(same).values(noticed_days=days))
+
+    in_transaction(state, write)

@@ -21,7 +21,7 @@ from .limits import free_places, insert_within_limit, take_seat
 from .reads import get
 from .rows import FURTHER, own_nonces, select_tokens, token_from_row
 from .table import is_of_owner, of_owner, token_table
-from .transactions import in_transaction, is_conflict
+from .transactions import in_transaction, is_conflict, savepoint
 
 _SHORTENED = 0
 """``noticed_days`` of a token whose expiration a rotation has brought forward: no notice of it is due."""
@@ -144,21 +144,14 @@ def _whole_or_not(
     :raises AlreadyReplaced: where another successor is there, by the unique constraint.
     """
     for again in (True, False):
-        savepoint = connection.begin_nested()
         try:
-            work(connection)
-        except TokenRefused:
-            savepoint.rollback()
-            raise
+            with savepoint(connection):
+                return work(connection)
         except IntegrityError:
-            savepoint.rollback()
             if _has_successor(connection, state, predecessor):
                 raise already_replaced() from None
             if not again:
                 raise
-        else:
-            savepoint.commit()
-            return
 
 
 def _has_successor(connection: Connection, state: State, token: Token) -> bool:

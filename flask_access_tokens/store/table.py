@@ -9,9 +9,6 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, String, Table, litera
 from ..models import AccessTokenMixin
 from ..state import State
 
-_FIRST_BEYOND = 2**63
-"""The first integer that no column of any database holds."""
-
 
 def token_table(state: State) -> Table:
     """Return the table of the application's tokens."""
@@ -38,7 +35,7 @@ def comparable(column: Any, value: Any) -> Any:
     """
     if not isinstance(column.type, Integer):
         return value
-    return literal(value if -_FIRST_BEYOND <= value < _FIRST_BEYOND else None, BigInteger())
+    return literal(value if -(2**63) <= value < 2**63 else None, BigInteger())
 
 
 def is_of_owner(row: Sequence[Any], owner_id: str) -> bool:

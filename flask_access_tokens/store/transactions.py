@@ -3,12 +3,13 @@
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from ..policy import TokenRefused
 from ..state import State
@@ -122,6 +123,18 @@ def begin(connection: Connection) -> Callable[[], None] | None:
     event.listen(connection, "commit", partial(end, "COMMIT"))
     event.listen(connection, "rollback", partial(end, "ROLLBACK"))
     return partial(end, "ROLLBACK")
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo a block that is refused or violates a constraint; after other errors, there may be nothing to return to."""
+    nested = connection.begin_nested()
+    try:
+        yield
+    except (IntegrityError, TokenRefused):
+        nested.rollback()
+        raise
+    nested.commit()
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
@@ -16,7 +16,7 @@ from ..state import State, logger
 from .connections import error_summary, read_on_connection
 from .direct import is_plain
 from .table import token_table
-from .transactions import begin
+from .transactions import begin, savepoint
 
 WRITTEN, MISSING = "written", "missing"
 """What became of a use. It is missing if the update finds no row: the token was deleted, or is hidden from it."""
@@ -107,13 +107,9 @@ def _update(connection: Connection, table: Table, use: Use) -> bool:
         count = connection.execute(written).rowcount
     if use.newest is not None:
         scheme, digest = use.newest
-        attempt = connection.begin_nested()
-        try:
+        # Where it was adopted twice, as a digest and as text, the other row has the digest.
+        with suppress(IntegrityError), savepoint(connection):
             count += connection.execute(update(table).where(same).values(scheme=scheme, digest=digest)).rowcount
-        except IntegrityError:  # adopted twice, as a digest and as text: the other row has the digest
-            attempt.rollback()
-        else:
-            attempt.commit()
     return count > 0
 
 

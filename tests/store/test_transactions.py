@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from flask_access_tokens import tokens
-from flask_access_tokens.signals import token_deleted
-from host import Host
+from flask_access_tokens.signals import token_generated
+from host import Clock, Host
 
 REPEATABLE_READ = {"isolation_level": "REPEATABLE READ"}
 
@@ -23,14 +23,14 @@ def host(make_host: Callable[..., Host], server_database: Callable[[str], str]) 
 CHANGE = "UPDATE access_tokens SET last_used_at = now()"
 
 
-def before_a_deletion(host: Host, statement: str, times: int = 1) -> None:
-    """Let another transaction run a statement before each of the next deletions locks its row, which it has read."""
+def before_a(host: Host, words: str, statement: str, times: int = 1) -> None:
+    """Let another transaction run a statement before each of the next statements that begin or end so."""
     with host.app.app_context():
         engine = host.db.engine
     left = [statement] * times
 
     def run(connection: Any, cursor: Any, text: str, *_: Any) -> None:
-        if text.endswith("FOR UPDATE") and left:
+        if (text.startswith(words) or text.endswith(words)) and left:
             changed = left.pop()
             with engine.connect() as other:
                 other.exec_driver_sql(changed)
@@ -39,22 +39,33 @@ def before_a_deletion(host: Host, statement: str, times: int = 1) -> None:
     sa.event.listen(engine, "before_cursor_execute", run)
 
 
-def test_a_transaction_that_conflicts_with_another_one_is_run_again(host: Host) -> None:
-    host.generate("ann")
-    before_a_deletion(host, CHANGE, times=3)
+def before_a_deletion(host: Host, statement: str) -> None:
+    before_a(host, "FOR UPDATE", statement)
+
+
+@pytest.fixture
+def expired(host: Host, clock: Clock) -> Host:
+    """A host with an expired token, whose place the next generation frees after it has read the row."""
+    host.app.config["ACCESS_TOKENS_MAX_PER_OWNER"] = 1
+    host.generate("ann", lifetime_days=1)
+    clock.pass_(days=1)
+    return host
+
+
+def test_a_transaction_that_conflicts_with_another_one_is_run_again(expired: Host) -> None:
+    before_a(expired, "UPDATE access_tokens SET seat", CHANGE, times=3)
     sent = []
-    with host.app.app_context(), token_deleted.connected_to(lambda *_, **sending: sent.append(sending)):
-        assert tokens.delete_all("ann") == 1
-        assert tokens.owned_by("ann") == []
+    with expired.app.app_context(), token_generated.connected_to(lambda *_, **sending: sent.append(sending)):
+        tokens.generate("ann", "laptop")
+        assert len(tokens.owned_by("ann")) == 2
     assert len(sent) == 1
 
 
-def test_a_transaction_that_conflicts_again_and_again_ends_with_the_database_s_error(host: Host) -> None:
-    host.generate("ann")
-    before_a_deletion(host, CHANGE, times=1000)
-    with host.app.app_context():
+def test_a_transaction_that_conflicts_again_and_again_ends_with_the_database_s_error(expired: Host) -> None:
+    before_a(expired, "UPDATE access_tokens SET seat", CHANGE, times=1000)
+    with expired.app.app_context():
         with pytest.raises(OperationalError, match="could not serialize access"):
-            tokens.delete_all("ann")
+            tokens.generate("ann", "laptop")
         assert len(tokens.owned_by("ann")) == 1
 
 

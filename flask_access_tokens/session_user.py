@@ -100,8 +100,11 @@ def _is_of_session(state: State) -> bool:
     user = g.get("_login_user")
     if state.login_manager is None or user is None or not user.is_authenticated:
         return True
-    named = session.get("_user_id")
-    return named is not None and state.login_id(user) == str(named)
+    named, load = session.get("_user_id"), state.login_manager.user_callback
+    if named is None or state.login_id(user) != str(named):
+        return False
+    # A request loader may return the user of a session that the user loader no longer accepts.
+    return load is None or read_again(state, lambda: state.app.ensure_sync(load)(named)) is not None
 
 
 def _flask_login_user(state: State) -> Any:

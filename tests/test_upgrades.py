@@ -49,7 +49,9 @@ class Upgraded:
                 owner_id: Mapped[int] = mapped_column(sa.ForeignKey(Person.id, ondelete="CASCADE"), index=True)
 
             self.owner, model = Person.__table__.c.id, ApiToken
-        self.table: Any = AccessTokens(self.app, db, model=model).model.__table__
+        access_tokens = AccessTokens(self.app, db, model=model)
+        access_tokens.identity_loader(lambda: None)
+        self.table: Any = access_tokens.model.__table__
         flask_migrate.Migrate(self.app, db, directory=str(migrations))
         with self.app.app_context():
             if own_model:
@@ -179,6 +181,7 @@ def test_a_migration_adds_the_foreign_key_of_an_owner_that_is_passed_later(
         name: Mapped[str] = mapped_column(_string(255), primary_key=True)
 
     access_tokens = AccessTokens(app, db, owner=Person.name)
+    access_tokens.identity_loader(lambda: None)
     flask_migrate.Migrate(app, db, directory=str(tmp_path / "migrations"))
     with app.app_context():
         Person.__table__.create(db.engine)

@@ -53,10 +53,10 @@ def _is_to_be_checked(app: Flask) -> bool:
         return True
     state: State = app.extensions["access_tokens"]
     guard = routes.guard_of_request(app, request.endpoint, request.method)
-    sent = credentials.count(state, request)
-    if guard is not None and sent and not reads_alike(state):
+    secret, sent = credentials.read(state, request)
+    if guard is not None and secret is not None and not reads_alike(state):
         return False  # a function that runs later may choose the tenant, whose tokens the guard will know
-    if sent and has_valid_token(state):
+    if secret is not None and has_valid_token(state):
         return False
     if guard is not None and sent:
         enforce(guard)  # refuses it

@@ -3,9 +3,11 @@
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from desk_pages import DESK_DELETE, answer_to, with_operator
 from flask_access_tokens import tokens
@@ -95,3 +97,13 @@ def test_no_secret_of_a_thief_who_rotates_meanwhile_works_after_a_deletion(
         with host.app.app_context():
             tokens.delete_all("ann")
             host.db.session.remove()
+
+
+def test_delete_all_finds_what_the_transaction_of_the_host_s_does_not_see(stored_host: Host) -> None:
+    with stored_host.app.app_context():
+        assert tokens.owned_by("ann") == []
+        stored_host.db.session.execute(sa.text("SELECT count(*) FROM access_tokens")).all()
+        with ThreadPoolExecutor(1) as other:
+            secret = other.submit(stored_host.generate, "ann").result().secret
+        tokens.delete_all("ann")
+    assert status(stored_host, secret) == 401

@@ -170,3 +170,23 @@ def test_of_two_workers_each_knows_what_the_other_one_has_let_in(
             assert gunicorn.call("/api", secret=new).status == 200
     finally:
         gunicorn.stop()
+
+
+@pytest.mark.case("S08")
+@pytest.mark.parametrize("testing", [False, True])
+def test_a_use_of_a_successor_that_is_replaced_in_that_moment_is_refused(
+    served: Host, other: Host, testing: bool
+) -> None:
+    served.app.testing = testing
+    old = served.generate("ann")
+    new = rotated(served, old.secret)["secret"]
+    meanwhile = [old.secret]
+
+    def load(owner_id: str) -> str:
+        while meanwhile:
+            assert rotate(other, meanwhile.pop()).status_code == 200
+        return owner_id
+
+    served.access_tokens.owner_loader(load)
+    assert [status(served, new) for _ in range(2)] == [401, 401]
+    assert uses(served) == [False]

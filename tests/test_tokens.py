@@ -206,7 +206,7 @@ def test_a_token_or_a_secret_instead_of_an_id_is_an_error(host: Host) -> None:
         assert tokens.get("ann", new.secret[:-1]) is None
     for command in ("delete", "rotate"):
         ran = host.call(command, "ann", new.secret)
-        assert (ran.exit_code, ran.output) == (1, "Error: ann has no token with this ID.\n")
+        assert (ran.exit_code, ran.stderr) == (1, "Error: ann has no token with this ID.\n")
     assert len(host.rows()) == 1
 
 

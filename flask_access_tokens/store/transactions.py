@@ -108,21 +108,32 @@ def begin(connection: Connection) -> Callable[[], None] | None:
         return None
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_sqlite else "BEGIN")
     connection.info[_BEGUN] = True
+    for name, end in (("commit", _commit), ("rollback", _roll_back)):
+        if not event.contains(connection.engine, name, end):
+            event.listen(connection.engine, name, end)
+    return partial(_roll_back, connection)
 
-    def end(statement: str, *_: Connection) -> None:
-        if connection.closed or connection.invalidated or not connection.info.pop(_BEGUN, False):
-            return
-        if is_sqlite and not driver.in_transaction:
-            return  # after some errors, SQLite rolls back by itself
-        try:
-            connection.exec_driver_sql(statement)
-        except BaseException:
-            connection.invalidate()  # nobody should use it in the middle of a transaction
-            raise
 
-    event.listen(connection, "commit", partial(end, "COMMIT"))
-    event.listen(connection, "rollback", partial(end, "ROLLBACK"))
-    return partial(end, "ROLLBACK")
+def _end(statement: str, connection: Connection) -> None:
+    """End the transaction that was begun by a statement, if one was, with that of SQLAlchemy."""
+    if connection.closed or connection.invalidated or not connection.info.pop(_BEGUN, False):
+        return
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite" and not driver.in_transaction:
+        return  # after some errors, SQLite rolls back by itself
+    try:
+        connection.exec_driver_sql(statement)
+    except BaseException:
+        connection.invalidate()  # nobody should use it in the middle of a transaction
+        raise
+
+
+def _commit(connection: Connection) -> None:
+    _end("COMMIT", connection)
+
+
+def _roll_back(connection: Connection) -> None:
+    _end("ROLLBACK", connection)
 
 
 @contextmanager

@@ -69,6 +69,22 @@ def test_a_token_whose_owner_is_gone_is_neither_active_nor_expiring(
             assert desk.overview(state)[status] == min(5, most + 1)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+def test_nobody_is_looked_for_where_the_database_lets_no_token_outlive_its_owner(
+    make_owned: Callable[..., OwnedHost],
+) -> None:
+    host = make_owned()
+    host.generate(host.add("ann"))
+    state, seen = state_of(host), list[str]()
+    with host.app.app_context():
+        sa.event.listen(host.db.engine, "before_cursor_execute", lambda *sent: seen.append(sent[2]))
+        assert desk.filtered(state, GONE).tokens == []
+        seen.clear()
+        assert desk.count(state, GONE) == 0
+        assert desk.overview(state)["owner-gone"] == 0
+    assert [statement for statement in seen if "people" in statement] == []
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_foreign_key_of_sqlite_is_not_relied_on(make_owned: Callable[..., OwnedHost]) -> None:
     host = make_owned()

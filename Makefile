@@ -2,7 +2,7 @@
 # make test-lowest   run the tests with the lowest supported versions
 # make lint    ruff and mypy           make docs    build the documentation into docs/_build
 # make wheel   build dist/*.whl        make bench   measure what a check costs
-# make bench-desk    measure the operators' list with 100,000 and a million tokens on PostgreSQL (15 minutes)
+# make bench-desk    measure the operators' list with 100,000 and a million tokens on PostgreSQL
 # make cluster       test on clusters of databases that lose a server; CLUSTER=--short for three minutes, not five
 # make screenshots   take the pictures of the documentation
 # make messages      collect the texts and compile the translations

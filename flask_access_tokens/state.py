@@ -208,7 +208,7 @@ def finish_request(app: Flask, response: Response, **_: Any) -> None:
 
     It is called on every request of the host, and does nothing on almost all of them.
     """
-    found: OfRequest | None = getattr(request, _OF_REQUEST, None)
+    found: OfRequest | None = vars(request._get_current_object()).get(_OF_REQUEST)  # type: ignore[attr-defined]
     for finish in () if found is None else found.finishers:
         finish(response)
 

@@ -75,7 +75,6 @@ class State:
     """The thread that writes last-used updates."""
     unwritten: dict[UUID, str] = field(default_factory=dict)
     """The tokens with a use that this process has not written, and ``"missing"`` if the update found no row."""
-    warned_of_missing: bool = False
     failed_updates: int = 0
     updates_resume_at: float = 0.0
     failure_logged_at: float = float("-inf")
@@ -93,11 +92,11 @@ class State:
             return None
         return None if found is None else str(found)
 
-    def warn_once(self, message: str) -> None:
-        """Log a warning, once in each process."""
+    def warn_once(self, message: str, *values: object) -> None:
+        """Log a warning, once in each process, whatever its values are."""
         if message not in self.warned:
             self.warned.add(message)
-            logger.warning("%s", message)
+            logger.warning(message, *values)
 
     def session(self) -> Session:
         """Return the host's session of this context, which Flask-SQLAlchemy keeps in a scope and -Lite does not."""

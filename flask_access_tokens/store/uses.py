@@ -154,9 +154,8 @@ def is_pending(state: State, use: Use) -> bool:
     if use.outcome != MISSING and (use.is_first or time.monotonic() - use.noted_at < _KEEP_SECONDS):
         return True
     remember(state, use.token_id, MISSING)
-    if use.is_again and not state.warned_of_missing:
-        state.warned_of_missing = True
-        logger.warning(
+    if use.is_again:
+        state.warn_once(
             "The last use of the token %s is not written: the check finds its row, and the update does not. Set the"
             " tenant or role in an after_begin listener of the session, and keep what it reads until the application"
             " context ends. This is logged once.",
